@@ -1,0 +1,20 @@
+"""cpp: calibration products production for CCD and CMOS cameras."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["Repository", "__version__", "open"]
+
+if TYPE_CHECKING:
+    from cpp_framework.api import Repository, open
+
+
+def __getattr__(name: str) -> Any:
+    # Public names load on first use, so that `import cpp_framework` stays as light as `cpp --help` needs.
+    if name in ("Repository", "open"):
+        from cpp_framework import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""Cameras: geometry, header translation and raw files."""

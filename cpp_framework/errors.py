@@ -1,0 +1,85 @@
+"""Every exception a user can meet, under one root, with the exit code it means and a hint that helps."""
+
+from __future__ import annotations
+
+
+class CppError(Exception):
+    """Root of all errors raised on purpose.
+
+    Parameters
+    ----------
+    message : str
+        What happened, to which object, and what was looked at.
+    hint : str, optional
+        A command or an edit that would help; printed on a line of its own after ``hint:``.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+    def __reduce__(self) -> tuple[type[CppError], tuple[str, str]]:
+        # Exceptions cross process boundaries; without this the hint would be lost on the way.
+        return type(self), (str(self), self.hint)
+
+
+class UserError(CppError):
+    """Something the user can mend: a wrong option, file or name."""
+
+    exit_code = 2
+
+
+class ConfigError(UserError):
+    """A setting has an unknown name or an impossible value."""
+
+
+class InstrumentError(UserError):
+    """An instrument file is wrong, or does not fit the raw file it is used on."""
+
+
+class RawFileError(UserError):
+    """A raw file cannot be read: not FITS, truncated, or without a needed keyword."""
+
+
+class PluginError(UserError):
+    """A plugin is missing, broken, or breaks the contract."""
+
+
+class ContractError(CppError):
+    """A calibration type returned something the contract of the framework does not allow."""
+
+
+class NotFoundError(UserError):
+    """A name or identifier matches nothing."""
+
+
+class AmbiguousError(UserError):
+    """An identifier's prefix matches several objects; the message lists them."""
+
+
+class InputsMissingError(UserError):
+    """There are no exposures, too few, or a needed product is missing."""
+
+    exit_code = 3
+
+
+class IncompatibleError(UserError):
+    """Two things do not go together: binning, detector, readout mode, unit or gain differ."""
+
+
+class ConflictError(UserError):
+    """What is stored already contradicts what was asked for."""
+
+    exit_code = 5
+
+
+class StoreError(CppError):
+    """The repository cannot be read or written (full disk, permission, lock, damaged file)."""
+
+
+class FormatVersionError(UserError):
+    """A file was written by a newer version than this one can read."""
+
+    exit_code = 5

@@ -1,0 +1,1 @@
+"""Executors: anything with the interface of concurrent.futures.Executor."""

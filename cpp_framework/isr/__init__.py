@@ -1,0 +1,1 @@
+"""Instrument-signature removal: correctors applied in stage order."""

@@ -1,0 +1,200 @@
+"""Checks with value, error, limits and unit; their status and the verdict over them are computed, never set."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, computed_field
+
+SIGNIFICANT = 5.0
+"""A value beyond its limit is a failure only if it deviates from the expectation by more than this many errors."""
+
+
+class Status(StrEnum):
+    """Outcome of one check."""
+
+    PASS = "PASS"
+    WARN = "WARN"
+    FAIL = "FAIL"
+    NOT_RUN = "NOT_RUN"
+    NOT_FINITE = "NOT_FINITE"
+
+
+class Outcome(StrEnum):
+    """Outcome of a whole verification."""
+
+    PASS = "PASS"
+    WARN = "WARN"
+    FAIL = "FAIL"
+    INCOMPLETE = "INCOMPLETE"
+
+
+class Level(StrEnum):
+    """What a check speaks of."""
+
+    AMPLIFIER = "amplifier"
+    DETECTOR = "detector"
+    EXPOSURE = "exposure"
+    RUN = "run"
+
+
+class Limit(BaseModel):
+    """An allowed closed range; None leaves a side open."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    low: float | None = None
+    high: float | None = None
+
+    def margin(self, value: float) -> float:
+        """Distance to the nearer limit; negative outside."""
+        low = math.inf if self.low is None else value - self.low
+        high = math.inf if self.high is None else self.high - value
+        return min(low, high)
+
+    def __str__(self) -> str:
+        if self.low is not None and self.high is not None:
+            return f"{self.low:g} … {self.high:g}"
+        return f"≥ {self.low:g}" if self.low is not None else f"≤ {self.high:g}"
+
+
+class Check(BaseModel):
+    """One check of one thing.
+
+    ``fail`` and ``warn`` are the allowed ranges; outside ``fail`` the status is FAIL if the value also deviates
+    from ``expected`` by more than `SIGNIFICANT` errors, else WARN. ``skipped`` gives the reason of a NOT_RUN.
+    ``dead`` marks a failure that only says an amplifier is dead.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+    name: str
+    level: Level
+    value: float = math.nan
+    error: float | None = None
+    unit: str = ""
+    expected: float | None = None
+    fail: Limit | None = None
+    warn: Limit | None = None
+    detector: int | None = None
+    amplifier: str = ""
+    exposure: str = ""
+    reason: str = ""
+    skipped: str = ""
+    dead: bool = False
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def status(self) -> Status:
+        """PASS, WARN, FAIL, NOT_RUN or NOT_FINITE, from the numbers."""
+        if self.skipped:
+            return Status.NOT_RUN
+        if not math.isfinite(self.value) or (self.error is not None and not math.isfinite(self.error)):
+            return Status.NOT_FINITE
+        if self.fail is not None and self.fail.margin(self.value) < 0:
+            return Status.FAIL if self.significant else Status.WARN
+        if self.warn is not None and self.warn.margin(self.value) < 0:
+            return Status.WARN
+        return Status.PASS
+
+    @property
+    def significant(self) -> bool:
+        """Whether the value deviates from the expectation by more than its error can explain."""
+        return self.z is None or abs(self.z) > SIGNIFICANT
+
+    @property
+    def z(self) -> float | None:
+        """(value − expected)/error; None without an error or expectation."""
+        if self.expected is None or not self.error:
+            return None
+        return (self.value - self.expected) / self.error
+
+    @property
+    def margin(self) -> float | None:
+        """Distance to the nearest limit that matters, in the check's unit; negative outside."""
+        margins = [limit.margin(self.value) for limit in (self.fail, self.warn) if limit is not None]
+        return min(margins) if margins and math.isfinite(self.value) else None
+
+    @property
+    def where(self) -> str:
+        """Text naming detector, amplifier and exposure."""
+        parts = [] if self.detector is None else [f"detector {self.detector}"]
+        return " ".join(parts + [part for part in (self.amplifier, self.exposure) if part])
+
+
+class Verdict(BaseModel):
+    """All checks of one product, and the outcome computed from them.
+
+    ``promised`` are the checks the type declares; one that is neither present nor excused by a NOT_RUN makes the
+    verdict INCOMPLETE. ``dead_allowed`` is how many dead amplifiers the instrument accepts.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+    id: str
+    product: str
+    digest: str
+    type: str
+    checks: tuple[Check, ...]
+    promised: tuple[str, ...] = ()
+    dead_allowed: int = 0
+    residuals: str = Field(default="", description="how held-out residuals were made")
+    created: str = ""
+    software: dict[str, str] = Field(default_factory=dict)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def outcome(self) -> Outcome:
+        """PASS, WARN, FAIL or INCOMPLETE."""
+        if any(self._fails(check) for check in self.checks) or len(self.dead_amplifiers) > self.dead_allowed:
+            return Outcome.FAIL
+        if self.missing:
+            return Outcome.INCOMPLETE
+        soft = any(check.status in (Status.WARN, Status.FAIL, Status.NOT_FINITE) for check in self.checks)
+        return Outcome.WARN if soft else Outcome.PASS
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Promised checks that were possible and not made."""
+        made = {check.name for check in self.checks}
+        return tuple(name for name in self.promised if name not in made)
+
+    @property
+    def dead_amplifiers(self) -> set[tuple[int | None, str]]:
+        """Amplifiers that some check calls dead."""
+        return {(check.detector, check.amplifier) for check in self.checks if check.dead}
+
+    @property
+    def counts(self) -> dict[str, Counter[Status]]:
+        """How many checks of each name ended in each status."""
+        counts: dict[str, Counter[Status]] = {}
+        for check in self.checks:
+            counts.setdefault(check.name, Counter())[check.status] += 1
+        return counts
+
+    def problems(self) -> list[Check]:
+        """Checks that are neither PASS nor NOT_RUN, worst margin first."""
+        bad = [check for check in self.checks if check.status not in (Status.PASS, Status.NOT_RUN)]
+        return sorted(bad, key=lambda check: (check.margin is not None, check.margin or 0.0))
+
+    def _fails(self, check: Check) -> bool:
+        return check.status in (Status.FAIL, Status.NOT_FINITE) and not check.dead
+
+
+@dataclass(frozen=True)
+class CheckExample:
+    """One example that passes and one that fails a check, as functions returning ``(product, ctx)`` for `verify`."""
+
+    passing: Callable[[], tuple[Any, Any]]
+    failing: Callable[[], tuple[Any, Any]]
+
+
+def merge(verdicts: Sequence[Verdict]) -> Outcome:
+    """Outcome of several verdicts together: the worst of them."""
+    order = [Outcome.FAIL, Outcome.INCOMPLETE, Outcome.WARN, Outcome.PASS]
+    return min((verdict.outcome for verdict in verdicts), key=order.index, default=Outcome.PASS)

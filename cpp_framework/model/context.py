@@ -1,0 +1,129 @@
+"""What the framework hands to a plugin's functions. Nothing here opens a file: the framework fills it in."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cpp_framework.declare import Config
+from cpp_framework.model.check import Limit
+from cpp_framework.model.detector import Detector
+from cpp_framework.model.exposure import Exposure
+from cpp_framework.model.image import AmplifierRecord
+from cpp_framework.model.measurement import Measurement
+from cpp_framework.model.product import Product
+
+
+@dataclass(frozen=True)
+class Context:
+    """Given to `measure`, `pool` and `solve`: the detector, a seed, a log, and how many threads may be used."""
+
+    detector: Detector
+    seed: int = 0
+    threads: int = 1
+    log: logging.Logger = field(default_factory=lambda: logging.getLogger("cpp"))
+
+
+class Frames(Protocol):
+    """A named selection of corrected exposures of one detector, read lazily.
+
+    Frames are in order of time. Samples that are masked (`cpp_framework.model.mask.UNUSABLE`) come as NaN.
+    """
+
+    @property
+    def detector(self) -> Detector:
+        """The detector all frames are of."""
+        ...
+
+    @property
+    def exposures(self) -> Sequence[Exposure]:
+        """The exposures, in order of time."""
+        ...
+
+    @property
+    def unit(self) -> str:
+        """Unit of the samples: ``adu`` or ``electron``."""
+        ...
+
+    @property
+    def measurements(self) -> Sequence[Measurement]:
+        """What `measure` returned, per exposure (or per pair)."""
+        ...
+
+    @property
+    def shared(self) -> Measurement | None:
+        """What `pool` returned for the whole focal plane; None for types without `pool`."""
+        ...
+
+    def records(self, amplifier: str) -> list[AmplifierRecord]:
+        """Overscan level, read noise and gain of one amplifier, per exposure."""
+        ...
+
+    def rows(self, y0: int, y1: int) -> NDArray[np.float32]:
+        """Samples ``[exposure, y, x]`` of rows ``y0 <= y < y1``; NaN where masked. Safe to call from threads."""
+        ...
+
+    def masks(self, y0: int, y1: int) -> NDArray[np.uint32]:
+        """Mask bits ``[exposure, y, x]`` of the same rows."""
+        ...
+
+
+@dataclass(frozen=True)
+class ResidualFrame:
+    """One exposure minus the stored candidate, as DESIGN §4 "Held-out residuals" defines it.
+
+    ``residual`` is float32 ``[y, x]`` in the product's unit, NaN where it cannot be judged. ``variance_factor`` is
+    what a pixel's variance must be multiplied by: n/(n−1) where the sample was used, 1 + 1/n where it was rejected
+    or the exposure is not in the stack.
+    """
+
+    exposure: Exposure
+    residual: NDArray[np.float32]
+    variance_factor: NDArray[np.float32]
+    records: Mapping[str, AmplifierRecord]
+    held_out: bool = True
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of an instrument for one calibration type, by check; what it does not set comes from the plugin."""
+
+    fail: Mapping[str, Limit] = field(default_factory=dict)
+    warn: Mapping[str, Limit] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+
+    def of(
+        self, check: str, *, fail: Limit | None = None, warn: Limit | None = None
+    ) -> tuple[Limit | None, Limit | None]:
+        """Fail and warn limits of a check: the instrument's if it sets them, else those given."""
+        return self.fail.get(check, fail), self.warn.get(check, warn)
+
+
+@dataclass(frozen=True)
+class VerifyContext:
+    """Given to `verify`.
+
+    ``residuals()`` reads and corrects the real exposures again, one at a time. ``gains`` maps amplifiers to
+    electron/adu where known. ``previous`` is the product this one would replace.
+    """
+
+    detector: Detector
+    config: Config
+    residuals: Callable[[], Iterator[ResidualFrame]]
+    exposures: Sequence[Exposure] = ()
+    limits: Limits = field(default_factory=Limits)
+    gains: Mapping[str, float] = field(default_factory=dict)
+    previous: Product | None = None
+    needs: Mapping[str, Product] = field(default_factory=dict)
+    log: logging.Logger = field(default_factory=lambda: logging.getLogger("cpp"))
+
+
+Inputs = Mapping[str, Frames]
+Needs = Mapping[str, Product]
+Measurements = Mapping[int, Sequence[Measurement]]
+Options = Mapping[str, Any]

@@ -1,0 +1,236 @@
+"""Products as FITS: one generic layout for every product class, readable by any FITS tool.
+
+======================  ===========================================================================
+HDU                     content
+======================  ===========================================================================
+primary                 no data; cards that say what the product is, how it was made and from what
+DATA, ERR, DQ, NUSED …  one image HDU per payload array (`Product.plane_names`), BUNIT on each
+AMPLIFIERS              one row per amplifier: name, status, reason; value, error, unit of each quantity
+other tables            as the product names them
+INPUTS                  one row per exposure considered: used or refused, with the reason and digest
+METADATA                one JSON document: header, format, metrics (what `from_hdus` reads)
+======================  ===========================================================================
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from astropy.table import Table
+
+from cpp_framework import __version__
+from cpp_framework.errors import FormatVersionError, IncompatibleError, StoreError
+from cpp_framework.model.header import Header
+from cpp_framework.model.mask import MEANINGS, Mask
+from cpp_framework.model.product import AmplifierResult, ImageProduct, Product
+from cpp_framework.model.quantity import Measured
+from cpp_framework.model.timespan import to_iso
+
+_OWN_TABLES = ("AMPLIFIERS", "INPUTS", "METADATA")
+
+
+def to_hdus(product: Product) -> fits.HDUList:
+    """Write a product that has its header as a list of HDUs."""
+    assert product.header is not None, "the framework gives every product its header before writing it"
+    hdus = [fits.PrimaryHDU(header=_cards(product, product.header))]
+    for name, plane in product.planes().items():
+        hdu = fits.ImageHDU(plane, name=name)
+        hdu.header["BUNIT"] = _plane_unit(product, name)
+        if name == "DQ":
+            for bit in Mask:
+                hdu.header[f"DQBIT{int(bit).bit_length() - 1:02d}"] = (bit.name, MEANINGS[bit])
+        hdus.append(hdu)
+    hdus.append(fits.BinTableHDU(_amplifier_table(product), name="AMPLIFIERS"))
+    hdus += [fits.BinTableHDU(table, name=name) for name, table in product.tables.items()]
+    hdus.append(fits.BinTableHDU(_input_table(product.header), name="INPUTS"))
+    hdus.append(_metadata(product))
+    return fits.HDUList(hdus)
+
+
+def write(product: Product, path: Path) -> None:
+    """Write a product to ``path`` with DATASUM and CHECKSUM."""
+    to_hdus(product).writeto(path, checksum=True)
+
+
+def read(path: Path, product_class: type[Product]) -> Product:
+    """Read a product file as the class its type declares.
+
+    Raises
+    ------
+    StoreError
+        The file is not one of ours or is damaged.
+    FormatVersionError
+        It needs a newer reader.
+    """
+    try:
+        with fits.open(path, memmap=False, lazy_load_hdus=False) as hdus:
+            return from_hdus(hdus, product_class)
+    except (OSError, KeyError, ValueError) as error:
+        raise StoreError(f"{path}: not a readable product file: {error}", hint="cpp show lists the products") from error
+
+
+def read_header(path: Path) -> tuple[Header, dict[str, Any]]:
+    """Return the header of a product file and its format record, without reading the planes."""
+    try:
+        with fits.open(path, memmap=True) as hdus:
+            record = _record(hdus)
+    except (OSError, KeyError, ValueError) as error:
+        raise StoreError(f"{path}: not a readable product file: {error}") from error
+    return Header.model_validate(record["header"]), record
+
+
+def from_hdus(hdus: fits.HDUList, product_class: type[Product]) -> Product:
+    """Rebuild the product from its HDUs."""
+    record = _record(hdus)
+    _check_format(record, product_class)
+    fields: dict[str, Any] = {
+        attribute: _native(hdus[name].data) for attribute, name in product_class.plane_names.items()
+    }
+    if issubclass(product_class, ImageProduct):
+        fields["stacked"] = tuple(record["stacked"])
+        if fields["rejected"] is None:
+            fields["rejected"] = np.zeros((0, 4), np.int32)
+    skip = set(_OWN_TABLES)
+    tables = {hdu.name: Table.read(hdu) for hdu in hdus if isinstance(hdu, fits.BinTableHDU) and hdu.name not in skip}
+    for table in tables.values():
+        table.meta.clear()
+    return product_class(
+        unit=record["unit"],
+        amplifiers={name: AmplifierResult.model_validate(amp) for name, amp in record["amplifiers"].items()},
+        metrics={name: Measured.model_validate(one) for name, one in record["metrics"].items()},
+        refused=record["refused"],
+        tables=tables,
+        header=Header.model_validate(record["header"]),
+        **fields,
+    )
+
+
+def _record(hdus: fits.HDUList) -> dict[str, Any]:
+    lines = hdus["METADATA"].data["JSON"]
+    record: dict[str, Any] = json.loads("".join(str(line) for line in lines))
+    return record
+
+
+def _check_format(record: dict[str, Any], product_class: type[Product]) -> None:
+    name, reader = record["format"]["name"], tuple(record["format"]["minimum_reader"])
+    if name != product_class.format_name:
+        raise IncompatibleError(
+            f"the file holds format {name!r}, {product_class.__name__} reads {product_class.format_name!r}"
+        )
+    if reader > product_class.format_version:
+        wanted, have = ".".join(map(str, reader)), ".".join(map(str, product_class.format_version))
+        raise FormatVersionError(
+            f"the file needs a reader of format {name} {wanted}; this version reads {have}",
+            hint="upgrade cpp-framework and the plugin",
+        )
+
+
+def _native(data: np.ndarray | None) -> np.ndarray | None:
+    if data is None:
+        return None
+    return np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("="))
+
+
+def _plane_unit(product: Product, name: str) -> str:
+    return product.unit if name in ("DATA", "ERR") else ""
+
+
+def _cards(product: Product, header: Header) -> fits.Header:
+    cards = fits.Header()
+    cards["OBSTYPE"] = (header.type, "calibration type")
+    cards["IMAGETYP"] = (f"master {header.type}", header.title[:40])
+    cards["INSTRUME"] = header.instrument
+    cards["DETECTOR"] = (header.detector, "detector number")
+    cards["DETNAME"] = header.detector_name
+    for field, value in header.key.items():
+        if field != "detector":
+            cards[field.upper()[:8]] = value if isinstance(value, str | int | float | bool) else str(value)
+    cards["NCOMBINE"] = (len(header.used), "exposures used")
+    cards["BUNIT"] = product.unit
+    cards["TIMESYS"] = "UTC"
+    for card, instant in (("DATE-BEG", header.begin), ("DATE-END", header.end)):
+        if instant is not None:
+            cards[card] = to_iso(instant)
+    if header.begin is not None:
+        cards["DATE-OBS"] = to_iso(header.begin)
+    cards["DATE"] = (header.created, "when this file was made (UTC)")
+    cards["CPPID"] = header.id
+    cards["CPPLABEL"] = (header.label, "label of the pass")
+    cards["CPPREV"] = (header.revision, "revision of the calibration type")
+    cards["CPPRUN"] = header.run
+    cards["CPPDIGST"] = header.digest
+    cards["CPPRECIP"] = header.recipe
+    cards["CPPVERS"] = (__version__, "version of cpp-framework")
+    if header.gain_source:
+        cards["GAINSRC"] = header.gain_source
+    for i, record in enumerate(header.used[:999]):
+        cards[f"CPPIN{i:03d}"] = record.exposure
+    for need in header.needs:
+        cards.add_history(f"used {need.type} {need.id} ({need.why})")
+    return cards
+
+
+def _amplifier_table(product: Product) -> Table:
+    table = Table()
+    table["NAME"] = _text(list(product.amplifiers))
+    table["STATUS"] = _text([amp.status.value for amp in product.amplifiers.values()])
+    table["REASON"] = _text([amp.reason for amp in product.amplifiers.values()])
+    quantities = dict.fromkeys(name for amp in product.amplifiers.values() for name in amp.values)
+    for name in quantities:
+        found = [amp.values.get(name) for amp in product.amplifiers.values()]
+        unit = next(one.unit for one in found if one is not None)
+        table[name.upper()] = [np.nan if one is None else one.value for one in found]
+        errors = [np.nan if one is None or one.error is None else one.error for one in found]
+        table[f"{name.upper()}_ERR"] = errors
+        for column in (name.upper(), f"{name.upper()}_ERR"):
+            table[column].unit = unit or None
+    return table
+
+
+def _input_table(header: Header) -> Table:
+    records = header.inputs
+    table = Table()
+    for column in ("exposure", "selection", "file", "digest", "reason"):
+        table[column.upper()] = _text([getattr(record, column) for record in records])
+    table["NUMBER"] = np.array([record.number for record in records], np.int64)
+    table["USED"] = np.array([record.used for record in records], bool)
+    table["EXPTIME"] = np.array([record.exposure_time for record in records], float)
+    table["EXPTIME"].unit = "s"
+    return table
+
+
+def _text(values: Sequence[str]) -> np.ndarray:
+    # An empty list has no string type of its own, and FITS text is ASCII.
+    if not values:
+        return np.zeros(0, "U1")
+    return np.array([value.encode("ascii", "replace").decode() for value in values])
+
+
+def _metadata(product: Product) -> fits.BinTableHDU:
+    assert product.header is not None
+    record = {
+        **product._structure(),
+        "format": {
+            "name": product.format_name,
+            "version": list(product.format_version),
+            "minimum_reader": list(product.minimum_reader),
+        },
+        "header": product.header.model_dump(mode="json"),
+    }
+    text = json.dumps(record)
+    size = 1024
+    # FITS drops trailing blanks, so a chunk must not end in one.
+    chunks: list[str] = []
+    while text:
+        cut = size
+        while cut < len(text) and text[cut - 1] == " ":
+            cut -= 1
+        chunks.append(text[:cut])
+        text = text[cut:]
+    column = fits.Column(name="JSON", format=f"{size}A", array=np.array(chunks, dtype=f"S{size}"))
+    return fits.BinTableHDU.from_columns([column], name="METADATA")

@@ -1,0 +1,205 @@
+"""Calibration products: immutable, typed values that know their unit, errors and per-amplifier status.
+
+A plugin builds one in ``solve`` (usually a subclass of one of the four shapes below); the framework adds the
+`Header`, stores it and reads it back.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from cpp_framework.errors import ContractError
+from cpp_framework.model.header import Header
+from cpp_framework.model.identity import canonical_json
+from cpp_framework.model.quantity import Measured
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+
+class AmplifierStatus(StrEnum):
+    """State of one amplifier in a product."""
+
+    OK = "ok"
+    DEAD = "dead"
+    PARTIAL = "partial"
+    FAILED = "failed"
+
+
+class AmplifierResult(BaseModel):
+    """Status of one amplifier, the reason if it is not ok, and its values with errors and units."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+    status: AmplifierStatus = AmplifierStatus.OK
+    reason: str = ""
+    values: Mapping[str, Measured] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Product:
+    """Base of all products.
+
+    Parameters
+    ----------
+    unit : str
+        Unit of the main payload (``adu``, ``electron``, ``electron/s`` … ; empty if dimensionless).
+    amplifiers : mapping of str to AmplifierResult
+        Per-amplifier status and values.
+    metrics : mapping of str to Measured
+        Numbers about the whole product.
+    refused : mapping of str to str
+        Exposure id, or ``exposure/amplifier``, → why `solve` left it out. The framework copies it to the inputs.
+    tables : mapping of str to astropy.table.Table
+        Named tables with column units.
+    """
+
+    format_name: ClassVar[str] = "product"
+    format_version: ClassVar[tuple[int, int]] = (1, 0)
+    minimum_reader: ClassVar[tuple[int, int]] = (1, 0)
+    plane_names: ClassVar[Mapping[str, str]] = {}
+    """Payload array attribute → EXTNAME. Names are addresses for ever."""
+
+    unit: str = ""
+    amplifiers: Mapping[str, AmplifierResult] = field(default_factory=dict)
+    metrics: Mapping[str, Measured] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    header: Header | None = None
+
+    def __post_init__(self) -> None:
+        for plane in self.planes().values():
+            plane.flags.writeable = False
+
+    def planes(self) -> dict[str, NDArray[Any]]:
+        """Payload arrays by EXTNAME."""
+        return {name: getattr(self, attribute) for attribute, name in self.plane_names.items()}
+
+    def provided(self, quantity: str) -> dict[str, Measured]:
+        """Per-amplifier values of one quantity (``gain`` …), of the amplifiers that are ok and have it."""
+        good = (AmplifierStatus.OK, AmplifierStatus.PARTIAL)
+        return {
+            name: amp.values[quantity]
+            for name, amp in self.amplifiers.items()
+            if quantity in amp.values and amp.status in good
+        }
+
+    def with_header(self, header: Header) -> Self:
+        """Return the same product with its header, the header's content digest filled in."""
+        return dataclasses.replace(self, header=header.model_copy(update={"digest": self.content_digest()}))
+
+    def content_digest(self) -> str:
+        """SHA-256 of planes, tables and structure: never of dates, identifiers or hosts."""
+        digest = hashlib.sha256(canonical_json(self._structure()))
+        for name, plane in sorted(self.planes().items()):
+            canonical = np.ascontiguousarray(plane, dtype=plane.dtype.newbyteorder("<"))
+            digest.update(f"{name}{canonical.dtype.str}{canonical.shape}".encode())
+            digest.update(canonical.data)
+        for name, table in sorted(self.tables.items()):
+            for column in table.columns.values():
+                values = np.ascontiguousarray(column)
+                digest.update(f"{name}.{column.name}[{column.unit or ''}]{values.shape}".encode())
+                digest.update(_canonical_column(values))
+        return digest.hexdigest()
+
+    def _structure(self) -> dict[str, Any]:
+        return {
+            "format": [self.format_name, *self.format_version],
+            "unit": self.unit,
+            "amplifiers": {name: amp.model_dump(mode="json") for name, amp in self.amplifiers.items()},
+            "metrics": {name: metric.model_dump(mode="json") for name, metric in self.metrics.items()},
+            "refused": dict(self.refused),
+        }
+
+    def _repr_html_(self) -> str:
+        from cpp_framework.model.describe import product_html
+
+        return product_html(self)
+
+
+def _canonical_column(values: NDArray[Any]) -> bytes:
+    if values.dtype.kind in "US":
+        return canonical_json([str(value) for value in values.astype(str).ravel()])
+    return values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ImageProduct(Product):
+    """An image of one detector with its error, mask and used count, all ``[y, x]`` of the assembled detector.
+
+    ``rejected`` lists runs of samples the stack rejected: exposure (index into ``stacked``), y, x0, length.
+    ``stacked`` are the exposure ids of the stack, in order.
+    """
+
+    format_name: ClassVar[str] = "image"
+    plane_names: ClassVar[Mapping[str, str]] = {
+        "image": "DATA", "error": "ERR", "mask": "DQ", "used": "NUSED", "rejected": "REJECTED"
+    }  # fmt: skip
+
+    image: NDArray[np.float32]
+    error: NDArray[np.float32]
+    mask: NDArray[np.uint32]
+    used: NDArray[np.uint16]
+    rejected: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 4), np.int32))
+    stacked: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        wanted = {"image": np.float32, "error": np.float32, "mask": np.uint32, "used": np.uint16}
+        for name, dtype in wanted.items():
+            plane = getattr(self, name)
+            if plane.dtype != dtype or plane.shape != self.image.shape or plane.ndim != 2:
+                raise ContractError(
+                    f"{type(self).__name__}.{name} is {plane.dtype} {plane.shape}; "
+                    f"it must be {np.dtype(dtype).name} of the image's shape {self.image.shape}"
+                )
+        if self.rejected.dtype != np.int32 or self.rejected.shape[1:] != (4,):
+            raise ContractError("ImageProduct.rejected must be int32 rows of (exposure, y, x0, length)")
+        super().__post_init__()
+
+    def _structure(self) -> dict[str, Any]:
+        return {**super()._structure(), "stacked": list(self.stacked)}
+
+    def rejected_mask(self, exposure: str) -> NDArray[np.bool_]:
+        """Boolean ``[y, x]``: samples of one stacked exposure that were rejected."""
+        found = np.zeros(self.image.shape, bool)
+        runs = self.rejected[self.rejected[:, 0] == self.stacked.index(exposure)]
+        for _, y, x0, length in runs:
+            found[y, x0 : x0 + length] = True
+        return found
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TableProduct(Product):
+    """A product whose payload is in ``tables`` and per-amplifier values (PTC, linearity, gains)."""
+
+    format_name: ClassVar[str] = "table"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RegionProduct(Product):
+    """Regions of a detector (defects): ``mask`` is uint32 ``[y, x]``, the table ``REGIONS`` lists boxes."""
+
+    format_name: ClassVar[str] = "region"
+    plane_names: ClassVar[Mapping[str, str]] = {"mask": "DQ"}
+
+    mask: NDArray[np.uint32]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MatrixProduct(Product):
+    """A matrix (crosstalk, brighter-fatter kernel) with its error, any number of axes."""
+
+    format_name: ClassVar[str] = "matrix"
+    plane_names: ClassVar[Mapping[str, str]] = {"matrix": "DATA", "error": "ERR"}
+
+    matrix: NDArray[np.float64]
+    error: NDArray[np.float64]

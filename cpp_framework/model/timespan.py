@@ -1,0 +1,42 @@
+"""Instants as integer TAI nanoseconds since 1970-01-01T00:00:00 TAI, and their text on screen (UTC)."""
+
+from __future__ import annotations
+
+from cpp_framework.errors import ConfigError
+
+NANOSECONDS = 1_000_000_000
+_DAY = 86_400 * NANOSECONDS
+
+
+def to_tai_ns(text: str | float, scale: str = "utc") -> int:
+    """Convert an ISO date (text) or an MJD (number) in the given time scale to TAI nanoseconds.
+
+    Raises
+    ------
+    ConfigError
+        The value is not a date astropy understands.
+    """
+    from astropy.time import Time
+
+    try:
+        form = {} if isinstance(text, str) else {"format": "mjd"}
+        time = Time(text.strip() if isinstance(text, str) else text, scale=scale, **form).tai
+    except ValueError as error:
+        raise ConfigError(f"{text!r} is not a date: {error}", hint="write it as 2026-11-22T10:15:00") from error
+    # jd1 is whole or half days and jd2 the rest, so both products stay exact to the nanosecond.
+    whole = round((float(time.jd1) - 2440587.5) * 2) * (_DAY // 2)
+    return whole + round(float(time.jd2) * _DAY)
+
+
+def to_iso(tai_ns: int, scale: str = "utc") -> str:
+    """Write TAI nanoseconds as an ISO date in the given scale."""
+    from astropy.time import Time
+
+    days, rest = divmod(tai_ns, _DAY)
+    time = Time(days + 2440587.5, rest / _DAY, format="jd", scale="tai")
+    return str(getattr(time, scale).isot)
+
+
+def day_obs(tai_ns: int) -> int:
+    """Observing day as YYYYMMDD, changing at 12:00 TAI (the day before for times before noon)."""
+    return int(to_iso(tai_ns - _DAY // 2, "tai")[:10].replace("-", ""))

@@ -1,0 +1,1 @@
+"""From a request to units of work: inputs, needs, recipe."""

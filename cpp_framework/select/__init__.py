@@ -1,0 +1,1 @@
+"""Selection of exposures with the reason for every refusal."""

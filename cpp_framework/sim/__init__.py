@@ -1,0 +1,1 @@
+"""Simulated cameras with every truth written beside the data."""

@@ -1,0 +1,1 @@
+"""Combination of stacks, robust moments and their errors: public for plugins, kernels private inside."""

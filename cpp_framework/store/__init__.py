@@ -1,0 +1,1 @@
+"""The registry and the files of a repository."""

@@ -1,0 +1,1 @@
+"""Checks on stored products, on held-out residuals, and their verdict."""
