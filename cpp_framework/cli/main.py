@@ -1,0 +1,103 @@
+"""The command `cpp`: registers the verbs, turns errors into messages, hints and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from importlib import import_module
+
+import typer
+
+from cpp_framework import __version__
+from cpp_framework.errors import CppError
+
+VERBS = (
+    "init", "ingest", "find", "flag", "plan", "produce", "verify", "show", "explain", "instrument", "plugins", "sim"
+)  # fmt: skip
+
+EPILOG = (
+    "Exit codes: 0 done or up to date, 1 internal error, 2 usage, 3 inputs missing, 4 verification failed, "
+    "5 conflict, 6 some units failed, 130 interrupted."
+)
+
+
+def make_app() -> typer.Typer:
+    """Build the command line from the verbs and what plugins add."""
+    app = typer.Typer(
+        name="cpp",
+        help="Calibration products production: raw exposures to verified calibration products.",
+        epilog=EPILOG,
+        no_args_is_help=True,
+        add_completion=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    @app.callback()
+    def options(
+        version: bool = typer.Option(False, "--version", is_eager=True, callback=_version, help="Show versions."),  # noqa: ARG001
+        debug: bool = typer.Option(False, "--debug", envvar="CPP_DEBUG", help="Show tracebacks of errors."),
+    ) -> None:
+        if debug:
+            os.environ["CPP_DEBUG"] = "1"
+
+    for verb in VERBS:
+        import_module(f"cpp_framework.cli.{verb}").register(app)
+    from cpp_framework.plugins import installed
+
+    installed().manager.hook.cpp_commands(app=app)
+    return app
+
+
+def run() -> None:
+    """Entry point of the commands ``cpp`` and ``cpp-cal``."""
+    sys.exit(main())
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code; errors go to stderr without a traceback."""
+    try:
+        result = make_app()(args=arguments, standalone_mode=False)
+    except CppError as error:
+        return _report(str(error), error.hint, error.exit_code)
+    except typer.Exit as stop:
+        return stop.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return _report("interrupted; nothing published is lost, the same command goes on", "", 130)
+    except BrokenPipeError:
+        # The reader of our output (head, less) has left: nothing to tell it, and nothing to tell the user.
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
+        return 0
+    except Exception as error:
+        if (show := getattr(error, "show", None)) is not None:  # usage errors of the argument parser print themselves
+            show()
+            return 2
+        return _report(
+            f"internal error: {type(error).__name__}: {error}", "run again with --debug and report the output", 1
+        )
+    return result if isinstance(result, int) else 0
+
+
+def _report(message: str, hint: str, code: int) -> int:
+    if os.environ.get("CPP_DEBUG"):
+        traceback.print_exc()
+    print(f"error: {message}", file=sys.stderr)
+    if hint:
+        print(f"hint: {hint}", file=sys.stderr)
+    return code
+
+
+def _version(wanted: bool) -> None:
+    if not wanted:
+        return
+    from cpp_framework.plugins import installed
+
+    print(f"cpp-framework {__version__}")
+    for plugin in installed().loaded:
+        print(f"{plugin.distribution} {plugin.version}" + (f"  (broken: {plugin.problem})" if plugin.problem else ""))
+    raise typer.Exit
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,256 @@
+"""Runs a plan: hands tasks to an executor, gathers what comes back, publishes whole products.
+
+Only the coordinator (this module) touches the registry. A failed unit is reported and the others go on.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cpp_framework.camera.instrument import Instrument
+from cpp_framework.declare import CalibrationType
+from cpp_framework.errors import CppError
+from cpp_framework.isr import Spool
+from cpp_framework.model.header import Header
+from cpp_framework.model.identity import new_id
+from cpp_framework.model.measurement import Measurement
+from cpp_framework.plan.unit import Plan, Unit
+from cpp_framework.plugins import Plugins
+from cpp_framework.run import work
+from cpp_framework.run.budget import Budget
+from cpp_framework.run.job import Job, Measured, Shared, Staged
+from cpp_framework.store import ProductRecord, Store
+
+
+@dataclass(frozen=True)
+class UnitResult:
+    """What became of one unit: ``made``, ``up to date``, ``blocked`` or ``failed``, with the reason."""
+
+    unit: Unit
+    state: str
+    product: str = ""
+    reason: str = ""
+    hint: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step forward: tasks done of all, and the unit it belongs to."""
+
+    done: int
+    total: int
+    unit: str
+
+
+@dataclass
+class _Active:
+    """A unit under way: its job, the tasks not yet handed out, and what has come back."""
+
+    job: Job
+    calibration: CalibrationType
+    todo: deque[tuple[str, int]]
+    outstanding: int = 0
+    measured: dict[tuple[str, int], Measured] = field(default_factory=dict)
+    pooled: Measurement | None = None
+    solving: bool = False
+    start: float = field(default_factory=time.perf_counter)
+
+    @property
+    def measured_all(self) -> bool:
+        return not self.todo and not self.outstanding
+
+    def measurements(self) -> dict[str, tuple[Measurement, ...]]:
+        """Measurements in order of exposure, by selection."""
+        found: dict[str, list[Measurement]] = {}
+        for (selection, _), one in sorted(self.measured.items()):
+            if one.measurement is not None:
+                found.setdefault(selection, []).append(one.measurement)
+        return {selection: tuple(some) for selection, some in found.items()}
+
+
+class Engine:
+    """Runs the units of one plan with one executor and one budget."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        instruments: Callable[[str], Instrument],
+        plugins: Plugins,
+        executor: Executor,
+        budget: Budget,
+        *,
+        command: str = "",
+        progress: Callable[[Progress], None] = lambda _: None,
+    ) -> None:
+        self._plan = plan
+        self._store = store
+        self._instruments = instruments
+        self._plugins = plugins
+        self._executor = executor
+        self._budget = budget
+        self._command = command
+        self._progress = progress
+        self._run = ""
+        self._done = 0
+        self._results: list[UnitResult] = []
+
+    def run(self) -> list[UnitResult]:
+        """Work through the plan and return one result per unit, in the plan's order."""
+        to_do = self._plan.to_do
+        self._results = [_settled(unit) for unit in self._plan.units if unit.existing or unit.blocked]
+        if to_do:
+            self._run = self._store.new_run(to_do[0].type, to_do[0].label)
+            for group in self._groups(to_do):
+                self._run_group(group)
+        order = {id(unit): i for i, unit in enumerate(self._plan.units)}
+        return sorted(self._results, key=lambda result: order[id(result.unit)])
+
+    def _groups(self, units: Sequence[Unit]) -> Iterator[list[Unit]]:
+        """Units that must be measured before any of them is solved: one focal plane for types with `pool`."""
+        calibration = self._plugins.type(units[0].type)
+        if not calibration.pool:
+            yield from ([unit] for unit in units) if self._wide(units) else [list(units)]
+            return
+        planes: dict[str, list[Unit]] = {}
+        for unit in units:
+            key = {name: value for name, value in unit.key.items() if name != "detector"}
+            planes.setdefault(repr(sorted(key.items())), []).append(unit)
+        yield from planes.values()
+
+    def _wide(self, units: Sequence[Unit]) -> bool:
+        """Whether one unit alone has exposures enough to keep every worker busy."""
+        return all(unit.n_exposures >= 2 * self._budget.jobs for unit in units)
+
+    def _run_group(self, units: Sequence[Unit]) -> None:
+        active = [self._activate(unit, len(units)) for unit in units]
+        futures: dict[Future[Any], tuple[_Active, str]] = {}
+        try:
+            self._loop(active, futures)
+        except KeyboardInterrupt:
+            for future in futures:
+                future.cancel()
+            raise
+        finally:
+            for one in active:
+                shutil.rmtree(one.job.spool, ignore_errors=True)
+
+    def _loop(self, active: list[_Active], futures: dict[Future[Any], tuple[_Active, str]]) -> None:
+        self._submit(active, futures)
+        while futures:
+            done, _ = wait(futures, return_when=FIRST_COMPLETED)
+            for future in done:
+                one, task = futures.pop(future)
+                try:
+                    self._take(one, task, future.result(), active)
+                except BrokenExecutor as error:
+                    raise CppError(
+                        "a worker process was killed, probably because memory ran out",
+                        hint=f"try --jobs {max(1, self._budget.jobs // 2)} or a smaller --memory",
+                    ) from error
+                except Exception as error:  # one unit's failure, whatever it is, must not stop the others
+                    self._fail(one, error, active)
+            self._submit(active, futures)
+
+    def _submit(self, active: list[_Active], futures: dict[Future[Any], tuple[_Active, str]]) -> None:
+        """Hand out work, solving first, so that at most one task per worker is waiting."""
+        for one in [one for one in active if one.measured_all and not one.solving and self._ready(one, active)]:
+            one.solving = True
+            shared = Shared(one.measurements(), one.pooled)
+            futures[self._executor.submit(work.solve, one.job, shared)] = (one, "solve")
+        workers = min(self._budget.workers(self._detector(one.job)) for one in active) if active else 1
+        for one in active:
+            while one.todo and len(futures) < workers:
+                selection, index = one.todo.popleft()
+                one.outstanding += 1
+                future = self._executor.submit(work.correct_and_measure, one.job, selection, index)
+                futures[future] = (one, "measure")
+
+    def _ready(self, one: _Active, active: list[_Active]) -> bool:
+        """Whether `solve` may start: at once, or for types with `pool` when every detector is measured."""
+        if not one.calibration.pool:
+            return True
+        if not all(other.measured_all for other in active):
+            return False
+        if one.pooled is None:
+            measured = {
+                other.job.unit.detector: tuple(m for some in other.measurements().values() for m in some)
+                for other in active
+            }
+            pooled = work.pool(one.job, measured)
+            for other in active:
+                other.pooled = pooled
+        return True
+
+    def _take(self, one: _Active, task: str, result: Any, active: list[_Active]) -> None:
+        self._done += 1
+        total = sum(unit.n_exposures + 1 for unit in self._plan.to_do)
+        self._progress(Progress(self._done, total, one.job.unit.name))
+        if task == "measure":
+            one.outstanding -= 1
+            one.measured[(result.selection, result.index)] = result
+            return
+        record = self._publish(result)
+        active.remove(one)
+        shutil.rmtree(one.job.spool, ignore_errors=True)
+        seconds = time.perf_counter() - one.start
+        self._results.append(UnitResult(one.job.unit, "made", record.id, seconds=seconds))
+        self._plugins.event(name="product stored", product=record.id, type=record.type)
+
+    def _publish(self, staged: Staged) -> ProductRecord:
+        return self._store.put(staged.path, Header.model_validate_json(staged.header_json))
+
+    def _fail(self, one: _Active, error: Exception, active: list[_Active]) -> None:
+        if one not in active:
+            return
+        active.remove(one)
+        one.todo.clear()
+        shutil.rmtree(one.job.spool, ignore_errors=True)
+        reason = str(error) if isinstance(error, CppError) else f"{type(error).__name__}: {error}"
+        hint = error.hint if isinstance(error, CppError) else "run again with --jobs 1 --debug for the traceback"
+        self._results.append(UnitResult(one.job.unit, "failed", reason=reason, hint=hint))
+
+    def _activate(self, unit: Unit, together: int) -> _Active:
+        calibration = self._plugins.type(unit.type)
+        instrument = self._instruments(unit.instrument)
+        detector = instrument.detector(unit.detector)
+        product_id = new_id()
+        n_frames = sum(len(unit.inputs[inputs.name]) for inputs in calibration.inputs if inputs.frames)
+        spool = self._budget.scratch(detector, n_frames, self._store.root) / f"cpp-{product_id}"
+        job = Job(
+            unit=unit,
+            instrument=instrument,
+            spool=spool,
+            measurements=self._store.root / "cache" / "measurements",
+            staged=self._store.staging_file(unit.recipe),
+            threads=max(1, self._budget.jobs // together),
+            product_id=product_id,
+            run=self._run,
+            command=self._command,
+        )
+        todo: deque[tuple[str, int]] = deque()
+        for inputs in calibration.inputs:
+            exposures = [planned.exposure for planned in unit.inputs[inputs.name]]
+            unit_name = "electron" if _in_electrons(calibration) else "adu"
+            Spool.create(spool / inputs.name, detector, exposures, unit_name)
+            size = 2 if inputs.pairing else 1
+            if calibration.measure or inputs.frames:
+                todo.extend((inputs.name, i) for i in range(len(exposures) // size))
+        return _Active(job, calibration, todo)
+
+    def _detector(self, job: Job) -> Any:
+        return job.instrument.detector(job.unit.detector)
+
+
+def _settled(unit: Unit) -> UnitResult:
+    if unit.existing:
+        return UnitResult(unit, "up to date", unit.existing)
+    return UnitResult(unit, "blocked", reason=unit.blocked, hint=unit.hint)

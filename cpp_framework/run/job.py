@@ -1,0 +1,56 @@
+"""What crosses to a worker and back: plain picklable values, never a store or a registry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cpp_framework.camera.instrument import Instrument
+from cpp_framework.model.measurement import Measurement
+from cpp_framework.plan.unit import Unit
+
+
+@dataclass(frozen=True)
+class Job:
+    """One unit with everything a worker needs: the instrument, where to keep frames, and who is asking.
+
+    ``spool`` is the folder of the unit's corrected frames; ``measurements`` the folder of cached measurements.
+    """
+
+    unit: Unit
+    instrument: Instrument
+    spool: Path
+    measurements: Path
+    staged: Path
+    threads: int
+    product_id: str
+    run: str
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Result of correcting and measuring one exposure (or pair): where it belongs, and the measurement."""
+
+    selection: str
+    index: int
+    measurement: Measurement | None
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Measurements of one unit, by selection in order, and what `pool` made of all detectors."""
+
+    measurements: Mapping[str, tuple[Measurement, ...]] = field(default_factory=dict)
+    pooled: Measurement | None = None
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A product file written by a worker, complete but not yet visible. ``seconds`` is the time solving took."""
+
+    path: Path
+    header_json: str
+    seconds: float
+    n_stacked: int = 0

@@ -1,0 +1,162 @@
+"""What a worker does: correct and measure one exposure, or solve one unit. It writes files, never the registry."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from cpp_framework.camera.raw import read_raw
+from cpp_framework.config import recipe_settings
+from cpp_framework.declare import CalibrationType, Config, Inputs, load
+from cpp_framework.errors import ContractError
+from cpp_framework.isr import Chain, Spool
+from cpp_framework.model import fits as product_fits
+from cpp_framework.model.context import Context, Frames
+from cpp_framework.model.identity import digest_of
+from cpp_framework.model.image import Image
+from cpp_framework.model.measurement import Measurement
+from cpp_framework.model.product import Product
+from cpp_framework.plan.chain import build_chain
+from cpp_framework.plan.recipe import measurement_parts, measurement_recipe
+from cpp_framework.plan.unit import PlannedExposure
+from cpp_framework.plugins import installed
+from cpp_framework.run.job import Job, Measured, Shared, Staged
+from cpp_framework.run.provenance import make_header
+from cpp_framework.store.measurements import read_measurement, write_measurement
+
+
+def correct_and_measure(job: Job, selection: str, index: int) -> Measured:
+    """Correct exposure (or pair) ``index`` of a selection, keep the frame if `solve` wants it, and measure it."""
+    calibration, inputs = _calibration(job), _inputs(job, selection)
+    planned = _group(job, inputs, index)
+    cached = _measurement_path(job, calibration, planned)
+    known = read_measurement(cached) if calibration.measure else None
+    if known is not None and not inputs.frames:
+        return Measured(selection, index, known)
+    images = [_correct(job, one) for one in planned]
+    if inputs.frames:
+        spool = Spool.open(job.spool / selection)
+        for offset, image in enumerate(images):
+            spool.write(index * len(planned) + offset, image)
+    if calibration.measure and known is None:
+        known = _measure(job, calibration, inputs, images)
+        write_measurement(cached, known)
+    return Measured(selection, index, known)
+
+
+def pool(job: Job, measurements: Mapping[int, tuple[Measurement, ...]]) -> Measurement:
+    """Run a type's `pool` on the measurements of all detectors of one focal plane."""
+    calibration = _calibration(job)
+    function: Callable[..., Measurement] = load(calibration.pool, wanted_by=calibration.name)
+    return function(measurements, _config(job, calibration), _context(job))
+
+
+def solve(job: Job, shared: Shared) -> Staged:
+    """Make the product of one unit and write it, complete with header, to its staging file."""
+    start = time.perf_counter()
+    calibration = _calibration(job)
+    config, needs = _config(job, calibration), _needs(job)
+    inputs = {inputs.name: _frames(job, inputs, shared) for inputs in calibration.inputs}
+    function: Callable[..., Product] = load(calibration.solve, wanted_by=calibration.name)
+    product = function(inputs, needs, config, _context(job))
+    product_class = load(calibration.product, wanted_by=calibration.name)
+    if not isinstance(product, product_class):
+        raise ContractError(
+            f"solve of {calibration.name!r} returned a {type(product).__name__}; it declares {product_class.__name__}"
+        )
+    product = _with_header(job, calibration, product)
+    seconds = time.perf_counter() - start
+    job.staged.parent.mkdir(parents=True, exist_ok=True)
+    product_fits.write(product, job.staged)
+    assert product.header is not None
+    return Staged(job.staged, product.header.model_dump_json(), seconds)
+
+
+def _with_header(job: Job, calibration: CalibrationType, product: Product) -> Product:
+    chain = _chain(job)
+    header = make_header(
+        job,
+        calibration,
+        job.instrument.detector(job.unit.detector),
+        refused=product.refused,
+        applied=tuple(chain.describe()),
+        gains=chain.gains.values,
+        gain_source=chain.gains.source,
+        owner=installed().owners.get(calibration.name, ""),
+    )
+    return product.with_header(header)
+
+
+def _measure(job: Job, calibration: CalibrationType, inputs: Inputs, images: list[Image]) -> Measurement:
+    function: Callable[..., Measurement] = load(calibration.measure, wanted_by=calibration.name)
+    given: Image | tuple[Image, ...] = tuple(images) if inputs.pairing else images[0]
+    found = function(given, _config(job, calibration), _context(job))
+    if not isinstance(found, Measurement):
+        raise ContractError(f"measure of {calibration.name!r} returned a {type(found).__name__}, not a Measurement")
+    return found
+
+
+def _frames(job: Job, inputs: Inputs, shared: Shared) -> Frames:
+    spool = Spool.open(job.spool / inputs.name)
+    return spool.frames(measurements=shared.measurements.get(inputs.name, ()), shared=shared.pooled)
+
+
+def _group(job: Job, inputs: Inputs, index: int) -> list[PlannedExposure]:
+    size = 2 if inputs.pairing else 1
+    return list(job.unit.inputs[inputs.name][index * size : (index + 1) * size])
+
+
+def _correct(job: Job, planned: PlannedExposure) -> Image:
+    raw = read_raw(Path(planned.exposure.path), job.instrument, planned.exposure)
+    return _chain(job).correct(raw)
+
+
+def _measurement_path(job: Job, calibration: CalibrationType, planned: list[PlannedExposure]) -> Path:
+    settings = recipe_settings(_config(job, calibration))
+    parts = measurement_parts(calibration, job.instrument, job.unit.detector, job.unit.needs, settings)
+    return job.measurements / f"{measurement_recipe(parts, [one.digest for one in planned])}.npz"
+
+
+def _calibration(job: Job) -> CalibrationType:
+    return installed().type(job.unit.type)
+
+
+def _inputs(job: Job, selection: str) -> Inputs:
+    return next(inputs for inputs in _calibration(job).inputs if inputs.name == selection)
+
+
+def _config(job: Job, calibration: CalibrationType) -> Config:
+    config: Config = load(calibration.config, wanted_by=calibration.name).model_validate(dict(job.unit.settings))
+    return config
+
+
+def _context(job: Job) -> Context:
+    detector = job.instrument.detector(job.unit.detector)
+    # The seed follows the recipe, so that a type that draws random numbers makes the same product again.
+    return Context(detector, seed=int(digest_of(job.unit.recipe)[:8], 16), threads=job.threads)
+
+
+def _needs(job: Job) -> dict[str, Product]:
+    return {name: _need_product(name, need.path) for name, need in job.unit.needs.items()}
+
+
+@lru_cache(maxsize=8)
+def _need_product(type_name: str, path: Path) -> Product:
+    product_class: Any = load(installed().type(type_name).product, wanted_by=type_name)
+    return product_fits.read(path, product_class)
+
+
+_CHAINS: dict[str, Chain] = {}
+"""The chain of the last unit: a worker meets the exposures of one unit one after another."""
+
+
+def _chain(job: Job) -> Chain:
+    if job.unit.recipe not in _CHAINS:
+        _CHAINS.clear()
+        _CHAINS[job.unit.recipe] = build_chain(
+            _calibration(job), job.instrument, job.unit.detector, _needs(job), installed()
+        )
+    return _CHAINS[job.unit.recipe]
