@@ -27,7 +27,7 @@ def shipped_names() -> tuple[str, ...]:
 
 def instrument_sources() -> dict[str, str]:
     """Every instrument that can be asked for by name, and where it comes from."""
-    return {name: "shipped" for name in shipped_names()} | installed().offers("cpp_instruments")
+    return dict.fromkeys(shipped_names(), "shipped") | installed().offers("cpp_instruments")
 
 
 def load_instrument(name_or_path: str | Path) -> Instrument:
@@ -113,11 +113,57 @@ def _validated(file: YamlFile) -> Instrument:
     except ValidationError as error:
         problems += _problems(file, error, Instrument, ())
     try:
-        header = HeaderMap.model_validate(file.data.get("header") or {})
+        HeaderMap.model_validate(file.data.get("header") or {})
     except ValidationError as error:
         problems += _problems(file, error, HeaderMap, ("header",))
     if problems or instrument is None:
         lines = [f"{file.name}:{line}: {text}" for line, text in sorted(problems)]
         raise InstrumentError("\n".join(lines), hint="`cpp instrument show simcam` shows a complete file")
-    header.check_against(instrument)
     return instrument
+
+
+def _problems(
+    file: YamlFile, error: ValidationError, model: type[BaseModel], prefix: tuple[str, ...]
+) -> list[tuple[int, str]]:
+    """Every problem pydantic found, as line and sentence."""
+    found = []
+    for one in error.errors(include_url=False):
+        location = (*prefix, *one["loc"])
+        found.append((file.line(location), f"{_dotted(location)}: {_sentence(one, model)}"))
+    return found
+
+
+def _dotted(location: tuple[str | int, ...]) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.lstrip(".") or "file"
+
+
+def _sentence(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
+    if problem["type"] == "extra_forbidden":
+        known = _fields_at(model, problem["loc"][:-1])
+        close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
+        return "unknown key" + (f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}")
+    if problem["type"] == "missing":
+        return "is needed and not there"
+    if problem["type"] == "string_type" and isinstance(problem["input"], list):
+        return "expected text; a section needs quotes: '[1:1024,1:2048]'"
+    text = str(problem["msg"]).removeprefix("Value error, ")
+    shown = "" if isinstance(problem["input"], dict | list) else f" (found {problem['input']!r})"
+    return text[:1].lower() + text[1:] + shown
+
+
+def _fields_at(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
+    """Names of the fields of the model that lies at ``location`` inside ``model``."""
+    for part in location:
+        if isinstance(part, str) and part in model.model_fields:
+            model = _model_inside(model.model_fields[part].annotation) or model
+    return list(model.model_fields)
+
+
+def _model_inside(annotation: Any) -> type[BaseModel] | None:
+    """The pydantic model an annotation is about (``tuple[Model, ...]``, ``Model | None``, ``Mapping[str, Model]``)."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for inner in get_args(annotation) if (found := _model_inside(inner))), None)

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from cpp_framework.errors import NotFoundError
+from cpp_framework.errors import InstrumentError, NotFoundError
 from cpp_framework.model.detector import Amplifier, Detector
 from cpp_framework.model.geometry import Section
 
@@ -39,8 +39,8 @@ class AmplifierLayout(_Strict):
 
     @model_validator(mode="after")
     def _sections_fit(self) -> Self:
-        data = Section.parse(self.data, what=f"amplifier {self.name}: data")
-        target = Section.parse(self.detector, what=f"amplifier {self.name}: detector")
+        data = _parsed(self.data, f"amplifier {self.name}: data")
+        target = _parsed(self.detector, f"amplifier {self.name}: detector")
         if data.box.shape != target.box.shape:
             raise ValueError(
                 f"amplifier {self.name}: data {self.data} and detector {self.detector} differ in size "
@@ -48,7 +48,7 @@ class AmplifierLayout(_Strict):
             )
         for name in SIDE_REGIONS:
             if text := getattr(self, name):
-                side = Section.parse(text, what=f"amplifier {self.name}: {name}")
+                side = _parsed(text, f"amplifier {self.name}: {name}")
                 if side.box.overlaps(data.box):
                     raise ValueError(f"amplifier {self.name}: {name} {text} overlaps data {self.data}")
         return self
@@ -179,6 +179,14 @@ class Instrument(_Strict):
         """Geometry, nominal electronics and overscan rules: what enters a recipe (limits and header map do not)."""
         keep = {"name", "detectors", "overscan", "binning"}
         return self.model_dump(mode="json", include=keep)
+
+
+def _parsed(text: str, what: str) -> Section:
+    try:
+        return Section.parse(text, what=what)
+    except InstrumentError as error:
+        # A ValueError lets pydantic collect it with the file's other problems, each with its line.
+        raise ValueError(f"{error}; {error.hint}") from error
 
 
 def _usable(amp: AmplifierLayout, region: str, rule: OverscanRule) -> int:

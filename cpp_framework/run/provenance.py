@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import getpass
 import platform
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from cpp_framework import __version__
 from cpp_framework.declare import CalibrationType
 from cpp_framework.model.detector import Detector
 from cpp_framework.model.exposure import Exposure
 from cpp_framework.model.header import Header, InputRecord
+from cpp_framework.model.software import software
 from cpp_framework.run.job import Job
 
 
@@ -62,23 +60,14 @@ def make_header(
     )
 
 
-def software(*distributions: str) -> dict[str, str]:
-    """Versions of Python, the platform and the distributions that decide numbers."""
-    found = {"python": sys.version.split()[0], "platform": platform.platform(), "cpp-framework": __version__}
-    for name in ("numpy", "astropy", "numba", *distributions):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed as a distribution"
-    return found
-
-
 def _inputs(job: Job, refused: Mapping[str, str]) -> tuple[InputRecord, ...]:
     """Every exposure that was considered: used ones, those `solve` refused, those the plan refused."""
     records = []
     for name, selection in job.unit.inputs.items():
         for one in selection:
-            partly = [f"{key.partition('/')[2]}: {why}" for key, why in refused.items() if _is_part(key, one.exposure.id)]
+            partly = [
+                f"{key.partition('/')[2]}: {why}" for key, why in refused.items() if _is_part(key, one.exposure.id)
+            ]
             reason = refused.get(one.exposure.id, "; ".join(partly))
             records.append(_record(name, one.exposure, one.digest, one.exposure.id not in refused, reason))
     for refusal in job.unit.refused:

@@ -1,0 +1,125 @@
+"""What a notebook user and the command line share: a repository, and the verbs on it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from cpp_framework.camera.catalogue import load_instrument, read_instrument
+from cpp_framework.camera.instrument import Instrument
+from cpp_framework.declare import load
+from cpp_framework.execute import make_executor
+from cpp_framework.model import fits as product_fits
+from cpp_framework.model.check import Verdict
+from cpp_framework.model.product import Product
+from cpp_framework.plan import Plan, Request, make_plan
+from cpp_framework.plan.ingest import IngestReport, ingest
+from cpp_framework.plugins import Plugins, installed
+from cpp_framework.run.budget import Budget, parse_memory
+from cpp_framework.run.engine import Engine, Progress, UnitResult
+from cpp_framework.select import parse_filters
+from cpp_framework.select.filters import matches
+from cpp_framework.store import ProductRecord, Store, StoredExposure
+from cpp_framework.store.locate import find_repository
+from cpp_framework.verify.engine import verify_product
+
+
+class Repository:
+    """A folder with a registry, products and instruments.
+
+    >>> repository = cpp_framework.open("night1")          # doctest: +SKIP
+    >>> repository.produce(Request("bias"))                # doctest: +SKIP
+    """
+
+    def __init__(self, store: Store, plugins: Plugins | None = None) -> None:
+        self.store = store
+        self.plugins = plugins or installed()
+
+    @classmethod
+    def create(cls, root: Path) -> Repository:
+        """Make a new, empty repository in ``root``."""
+        return cls(Store.create(root))
+
+    @classmethod
+    def open(cls, root: Path | None = None, *, write: bool = True) -> Repository:
+        """Open a repository: the folder given, else ``$CPP_REPO``, else the nearest enclosing one."""
+        return cls(Store.open(find_repository(root), write=write))
+
+    @property
+    def root(self) -> Path:
+        """The repository's folder."""
+        return self.store.root
+
+    def instrument(self, name: str) -> Instrument:
+        """Return an instrument of this repository, as its file says now."""
+        return read_instrument(self.store.instrument_path(name))
+
+    def add_instrument(self, name_or_path: str) -> Instrument:
+        """Copy a shipped instrument or a file into the repository; the same content again changes nothing."""
+        instrument, text = load_instrument(name_or_path)
+        self.store.add_instrument(instrument.name, text)
+        return instrument
+
+    def ingest(
+        self, paths: Iterable[Path], instrument: str = "", progress: Callable[[int, int], None] | None = None
+    ) -> IngestReport:
+        """Register the exposures of raw files and folders by their headers; what is wrong is reported by name."""
+        return ingest(self.store, self.instrument, paths, instrument, progress)
+
+    def exposures(self, filters: Sequence[str] = ()) -> list[StoredExposure]:
+        """Exposures that match all filters (``FIELD OP VALUE``), in order of time."""
+        wanted = parse_filters(filters)
+        return [stored for stored in self.store.exposures() if all(matches(one, stored.exposure) for one in wanted)]
+
+    def plan(self, request: Request) -> Plan:
+        """Say what a request would do, without doing it."""
+        return make_plan(request, self.store, cache(self.instrument), self.plugins)
+
+    def produce(
+        self,
+        request: Request | Plan,
+        *,
+        jobs: int = 0,
+        memory: str = "",
+        executor: str = "",
+        command: str = "",
+        progress: Callable[[Progress], None] = lambda _: None,
+    ) -> list[UnitResult]:
+        """Make the products a request asks for; units whose recipe is already there are up to date."""
+        plan = request if isinstance(request, Plan) else self.plan(request)
+        budget = Budget(parse_memory(memory), jobs or _cpus())
+        with make_executor(budget.jobs, executor, self.plugins.offers("cpp_executors")) as pool:
+            engine = Engine(
+                plan, self.store, cache(self.instrument), self.plugins, pool, budget, command=command, progress=progress
+            )
+            return engine.run()
+
+    def verify(self, product: str, *, memory: str = "") -> Verdict:
+        """Verify a stored product (id, digest, prefix or ``last``) on its exposures, and store the verdict."""
+        return verify_product(self.store.product(product), self.store, self.instrument, self.plugins)
+
+    def product(self, prefix: str) -> Product:
+        """Read a stored product by id, digest, prefix of either, or ``last``."""
+        record = self.store.product(prefix)
+        product_class: Any = load(self.plugins.type(record.type).product, wanted_by=record.type)
+        return product_fits.read(self.store.path(record), product_class)
+
+    def products(self, **fields: Any) -> list[ProductRecord]:
+        """Records of stored products, newest first: ``type=``, ``instrument=``, ``detector=``, ``label=``, ``run=``."""
+        return self.store.products(**fields)
+
+    def verdicts(self, prefix: str) -> list[Verdict]:
+        """Verdicts on a product, newest first."""
+        return self.store.verdicts(self.store.product(prefix).id)
+
+
+def open(root: str | Path | None = None) -> Repository:
+    """Open the repository in ``root`` (or the one found from here), for notebooks."""
+    return Repository.open(Path(root) if root is not None else None)
+
+
+def _cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,99 @@
+"""Raw file to exposures, from the headers alone: what ingest calls for every file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cpp_framework.camera.hdu import HduHeader, find_hdu, read_headers
+from cpp_framework.camera.header import HeaderMap, translate
+from cpp_framework.camera.instrument import SIDE_REGIONS, AmplifierLayout, DetectorLayout, Instrument
+from cpp_framework.camera.rules import Scalar, same
+from cpp_framework.errors import RawFileError
+from cpp_framework.model.exposure import Exposure
+
+
+def read_exposures(path: str | Path, instrument: Instrument) -> list[Exposure]:
+    """Return the exposures in a raw file, one per detector. Pixels are not read.
+
+    Raises
+    ------
+    RawFileError
+        Not FITS, truncated, from another camera, binned or windowed so that the instrument's geometry does not fit,
+        or without a needed keyword. The message names file and reason.
+    """
+    path = Path(path)
+    headers = read_headers(path)
+    header_map = HeaderMap.model_validate(instrument.header)
+    return [_exposure(headers, layout, header_map, instrument, path) for layout in _layouts(headers, instrument, path)]
+
+
+def exposure_headers(headers: Sequence[HduHeader], layout: DetectorLayout) -> list[HduHeader]:
+    """Headers to translate for one detector, in order of precedence: its first amplifier's HDU, then the primary."""
+    own = find_hdu(headers, layout.amplifiers[0].hdu)
+    return [headers[0]] if own is None or own is headers[0] else [own, headers[0]]
+
+
+def _layouts(headers: Sequence[HduHeader], instrument: Instrument, path: Path) -> list[DetectorLayout]:
+    """Detectors that the file holds: the one a keyword names, or all of the instrument's."""
+    rule = HeaderMap.model_validate(instrument.header).detector
+    if rule is None:
+        return list(instrument.detectors)
+    for layout in instrument.detectors:
+        if _is_detector(rule.find(exposure_headers(headers, layout)), layout):
+            return [layout]
+    found = rule.find(exposure_headers(headers, instrument.detectors[0]))
+    known = ", ".join(f"{layout.id} ({layout.name})" for layout in instrument.detectors)
+    raise RawFileError(
+        f"{path}: detector {found!r} (from {', '.join(rule.keyword)}) is none of {instrument.name}'s: {known}",
+        hint="add it to detectors, or map the value in header.detector.map, in the instrument file",
+    )
+
+
+def _is_detector(value: Scalar | None, layout: DetectorLayout) -> bool:
+    return value is not None and any(same(known, value) for known in (layout.id, layout.name, layout.serial))
+
+
+def _exposure(
+    headers: Sequence[HduHeader], layout: DetectorLayout, header_map: HeaderMap, instrument: Instrument, path: Path
+) -> Exposure:
+    fields: dict[str, Any] = translate(exposure_headers(headers, layout), header_map, path)
+    binning = fields.setdefault("binning", instrument.binning)
+    if binning != instrument.binning:
+        raise RawFileError(
+            f"{path}: binned {binning[0]}x{binning[1]}, instrument {instrument.name} is written for "
+            f"{instrument.binning[0]}x{instrument.binning[1]}",
+            hint="make an instrument file for this binning with `cpp instrument init`",
+        )
+    if not fields["window"]:
+        for amp in layout.amplifiers:
+            check_fit(headers, amp, path)
+    fields["detector"] = layout.id
+    return Exposure(instrument=instrument.name, path=str(path), **fields)
+
+
+def check_fit(headers: Sequence[HduHeader], amp: AmplifierLayout, path: Path) -> None:
+    """Check that the HDU of an amplifier is there and large enough for its regions.
+
+    Raises
+    ------
+    RawFileError
+        It is not; the message gives both sizes.
+    """
+    header = find_hdu(headers, amp.hdu)
+    size = header.size if header is not None else None
+    if header is None or size is None:
+        what = "is not there" if header is None else "holds no image"
+        raise RawFileError(
+            f"{path}: amplifier {amp.name}: HDU {amp.hdu!r} {what}; the file has {len(headers)} HDUs",
+            hint="`cpp instrument check` shows what the instrument file expects",
+        )
+    for region in ("data", *SIDE_REGIONS):
+        section = amp.section(region)
+        if section is not None and (section.box.x1 > size[0] or section.box.y1 > size[1]):
+            raise RawFileError(
+                f"{path}: amplifier {amp.name}: {region} {section.to_text()} leaves HDU {header.index}, "
+                f"which has {size[0]}x{size[1]} pixels",
+                hint="a windowed or binned frame needs its own instrument file (`cpp instrument init`)",
+            )

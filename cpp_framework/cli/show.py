@@ -1,0 +1,139 @@
+"""`cpp show`: what a product is, its amplifiers, how it was made, and what was found about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cpp_framework.cli import options
+from cpp_framework.cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from cpp_framework.api import Repository
+    from cpp_framework.model.product import Product
+
+ProductArgument = Annotated[str, typer.Argument(help="Identifier, digest, prefix of one, or `last`.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+
+    @app.command()
+    def show(
+        product: ProductArgument = "last",
+        provenance: Annotated[bool, typer.Option("--provenance", help="How it was made and from what.")] = False,
+        header: Annotated[bool, typer.Option("--header", help="The cards of the file's primary header.")] = False,
+        command: Annotated[bool, typer.Option("--command", help="The command line that made it.")] = False,
+        bits: Annotated[bool, typer.Option("--bits", help="Pixels per mask plane.")] = False,
+        repo: options.RepoOption = None,
+        as_json: options.JsonOption = False,
+    ) -> None:
+        """Show a product."""
+        repository = options.open_repository(repo, write=False)
+        record = repository.store.product(product)
+        path = repository.store.path(record)
+        if header:
+            _print_cards(str(path), as_json)
+            return
+        found = repository.product(record.id)
+        assert found.header is not None
+        if command:
+            print(found.header.command)
+        elif as_json:
+            print_json(**_as_json(repository, found, str(path)))
+        elif provenance:
+            _print_provenance(found)
+        elif bits:
+            _print_bits(found)
+        else:
+            _print(repository, found, str(path))
+
+
+def _print(repository: Repository, product: Product, path: str) -> None:
+    from cpp_framework.model.describe import summary
+
+    assert product.header is not None
+    lines = summary(product) | {"file": path, "made": product.header.created + " UTC"}
+    verdicts = repository.verdicts(product.header.id)
+    lines["verdict"] = verdicts[0].outcome.value if verdicts else "not verified yet (cpp verify)"
+    print_table("", ("", "product"), list(lines.items()))
+    quantities = list(dict.fromkeys(name for amp in product.amplifiers.values() for name in amp.values))
+    units = {name: one.unit for amp in product.amplifiers.values() for name, one in amp.values.items()}
+    rows = [
+        (name, amp.status.value, *[_measured(amp.values.get(quantity)) for quantity in quantities], amp.reason)
+        for name, amp in product.amplifiers.items()
+    ]
+    columns = [f"{name} [{units[name]}]" if units[name] else name for name in quantities]
+    print_table("amplifiers", ("amplifier", "status", *columns, "reason"), rows)
+    if product.refused:
+        print_table("refused when solving", ("exposure", "reason"), list(product.refused.items()))
+
+
+def _measured(one: Any) -> str:
+    if one is None:
+        return ""
+    return f"{one.value:.5g}" + ("" if one.error is None else f" ± {one.error:.2g}")
+
+
+def _print_cards(path: str, as_json: bool) -> None:
+    from astropy.io import fits
+
+    cards = fits.getheader(path)
+    if as_json:
+        print_json(header={key: value for key, value in cards.items() if key not in ("", "HISTORY", "COMMENT")})
+    else:
+        print(cards.tostring(sep="\n", padding=False).rstrip())
+
+
+def _print_provenance(product: Product) -> None:
+    header = product.header
+    assert header is not None
+    facts = {
+        "recipe": header.recipe,
+        "content digest": header.digest,
+        "type revision": str(header.revision),
+        "applied to the exposures": "; ".join(header.applied),
+        "gain": header.gain_source,
+        "command": header.command,
+        "made by": f"{header.user} on {header.host}, {header.created} UTC",
+        **{f"version of {name}": text for name, text in header.software.items()},
+    }
+    print_table("", ("", "provenance"), [(name, text) for name, text in facts.items() if text])
+    inputs = [
+        (one.exposure, one.file, "used" if one.used else "refused", one.reason, one.digest[:16])
+        for one in header.inputs
+    ]
+    print_table("exposures", ("exposure", "file", "state", "reason", "digest"), inputs)
+    if header.needs:
+        needs = [(need.type, need.id, need.digest[:16], need.why) for need in header.needs]
+        print_table("products used", ("type", "product", "digest", "why"), needs)
+    settings = [(name, str(value), header.origins.get(name, "")) for name, value in header.config.items()]
+    print_table("settings", ("setting", "value", "from"), settings)
+
+
+def _print_bits(product: Product) -> None:
+    import numpy as np
+
+    from cpp_framework.model.mask import MEANINGS, Mask
+
+    mask = product.planes().get("DQ")
+    rows = [] if mask is None else [
+        (bit.name, int(bit).bit_length() - 1, int(np.count_nonzero(mask & np.uint32(bit))), MEANINGS[bit]) for bit in Mask
+    ]  # fmt: skip
+    print_table("mask planes", ("plane", "bit", "pixels", "meaning"), rows)
+
+
+def _as_json(repository: Repository, product: Product, path: str) -> dict[str, Any]:
+    assert product.header is not None
+    verdicts = repository.verdicts(product.header.id)
+    return {
+        "file": path,
+        "unit": product.unit,
+        "header": product.header.model_dump(mode="json"),
+        "amplifiers": {name: amp.model_dump(mode="json") for name, amp in product.amplifiers.items()},
+        "metrics": {name: one.model_dump(mode="json") for name, one in product.metrics.items()},
+        "refused": dict(product.refused),
+        "planes": {name: [str(plane.dtype), list(plane.shape)] for name, plane in product.planes().items()},
+        "verdict": verdicts[0].outcome.value if verdicts else None,
+    }

@@ -1,0 +1,186 @@
+"""From a request to a plan: select, group, resolve needs, settle the recipe, and see what is already made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cpp_framework.camera.instrument import Instrument
+from cpp_framework.config import Resolved, recipe_settings, resolve_config
+from cpp_framework.declare import CalibrationType, Inputs, load
+from cpp_framework.errors import InputsMissingError, UserError
+from cpp_framework.model.exposure import Exposure
+from cpp_framework.plan.recipe import recipe_of
+from cpp_framework.plan.resolve import resolve_needs
+from cpp_framework.plan.unit import Need, Plan, PlannedExposure, Refusal, Request, Unit
+from cpp_framework.plugins import Plugins
+from cpp_framework.select import Group, parse_filters, select
+from cpp_framework.store import Store
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A unit before its needs and recipe are known."""
+
+    instrument: str
+    detector: int
+    key: Mapping[str, Any]
+    chosen: Mapping[str, tuple[Exposure, ...]]
+    refused: tuple[Refusal, ...]
+
+
+def make_plan(request: Request, store: Store, instruments: Callable[[str], Instrument], plugins: Plugins) -> Plan:
+    """Plan a request; nothing is read but headers' translations and the bytes' digests.
+
+    Raises
+    ------
+    InputsMissingError
+        No exposure in the repository is of the kind wanted.
+    """
+    calibration = plugins.type(request.type)
+    settings = resolve_config(
+        load(calibration.config, wanted_by=calibration.name), request.config_file, request.settings
+    )
+    drafts = _drafts(calibration, request, store, instruments)
+    if not drafts:
+        kinds = ", ".join(sorted({inputs.kind for inputs in calibration.inputs})) or "usable products"
+        raise InputsMissingError(
+            f"nothing to make a {calibration.name} from: no exposures of kind {kinds} match in {store.root}",
+            hint="cpp find lists the exposures; cpp ingest adds some",
+        )
+    digests = store.raw_digests(_paths(drafts), threads=os.cpu_count() or 1)
+    units = [_unit(draft, calibration, request, settings, store, instruments, digests) for draft in drafts]
+    return Plan(request, tuple(units))
+
+
+def _drafts(
+    calibration: CalibrationType, request: Request, store: Store, instruments: Callable[[str], Instrument]
+) -> list[_Draft]:
+    if not calibration.inputs:
+        return _drafts_from_products(calibration, request, store)
+    names = [request.instrument] if request.instrument else store.instruments()
+    drafts = []
+    for name in names:
+        groups = {
+            inputs.name: _groups(inputs, name, request, store, instruments(name)) for inputs in calibration.inputs
+        }
+        drafts += _join(name, calibration.inputs, groups)
+    return drafts
+
+
+def _groups(inputs: Inputs, name: str, request: Request, store: Store, instrument: Instrument) -> list[Group]:
+    candidates = store.exposures(instrument=name)
+    filters = parse_filters(request.filters)
+    selection = select(candidates, inputs, filters, exclude=request.exclude, tolerances=instrument.tolerances)
+    return list(selection.groups)
+
+
+def _join(name: str, all_inputs: Sequence[Inputs], groups: Mapping[str, list[Group]]) -> list[_Draft]:
+    """One draft per group of the first selection, with the groups of the others that agree with its key."""
+    first, *others = all_inputs
+    drafts = []
+    for group in groups[first.name]:
+        together = {first.name: group}
+        for inputs in others:
+            shared = [field for field in inputs.key if field in first.key]
+            match = [g for g in groups[inputs.name] if all(g.key[field] == group.key[field] for field in shared)]
+            if match:
+                together[inputs.name] = match[0]
+        chosen = {
+            inputs.name: tuple(one.exposure for one in together[inputs.name].chosen) if inputs.name in together else ()
+            for inputs in all_inputs
+        }
+        refused = tuple(
+            Refusal(selection, stored.exposure, reason)
+            for selection, one in together.items()
+            for stored, reason in one.refused
+        )
+        drafts.append(_Draft(name, int(group.key["detector"]), group.key, chosen, refused))
+    return drafts
+
+
+def _drafts_from_products(calibration: CalibrationType, request: Request, store: Store) -> list[_Draft]:
+    """A type without exposures is made once per detector and key of the first type it requires."""
+    drafts: dict[str, _Draft] = {}
+    for required in calibration.requires[:1]:
+        for record in store.products(type=required.type):
+            if request.instrument in ("", record.instrument):
+                key = {"detector": record.detector, **record.key}
+                drafts.setdefault(
+                    repr((record.instrument, sorted(key.items()))),
+                    _Draft(record.instrument, record.detector, key, {}, ()),
+                )
+    return list(drafts.values())
+
+
+def _paths(drafts: Sequence[_Draft]) -> list[Path]:
+    paths = [Path(exposure.path) for draft in drafts for chosen in draft.chosen.values() for exposure in chosen]
+    return list(dict.fromkeys(paths))
+
+
+def _unit(
+    draft: _Draft,
+    calibration: CalibrationType,
+    request: Request,
+    settings: Resolved,
+    store: Store,
+    instruments: Callable[[str], Instrument],
+    digests: Mapping[Path, str],
+) -> Unit:
+    inputs = {
+        name: tuple(PlannedExposure(exposure, digests[Path(exposure.path)]) for exposure in chosen)
+        for name, chosen in draft.chosen.items()
+    }
+    unit = Unit(
+        type=calibration.name,
+        label=request.label or calibration.label,
+        instrument=draft.instrument,
+        detector=draft.detector,
+        key=draft.key,
+        inputs=inputs,
+        refused=draft.refused,
+        needs={},
+        settings=settings.config.model_dump(mode="json"),
+        origins=settings.origins,
+    )
+    try:
+        _enough(unit, calibration)
+        needs = resolve_needs(calibration, request, store, draft.instrument, draft.detector, draft.key)
+    except UserError as error:
+        return replace(unit, blocked=str(error), hint=error.hint)
+    return _with_recipe(unit, needs, calibration, instruments(draft.instrument), settings, store)
+
+
+def _with_recipe(
+    unit: Unit,
+    needs: Mapping[str, Need],
+    calibration: CalibrationType,
+    instrument: Instrument,
+    settings: Resolved,
+    store: Store,
+) -> Unit:
+    recipe = recipe_of(
+        calibration,
+        unit.label,
+        instrument,
+        unit.detector,
+        unit.key,
+        unit.inputs,
+        needs,
+        recipe_settings(settings.config),
+    )
+    known = store.by_recipe(recipe)
+    return replace(unit, needs=needs, recipe=recipe, existing=known.id if known else "")
+
+
+def _enough(unit: Unit, calibration: CalibrationType) -> None:
+    for inputs in calibration.inputs:
+        found = len(unit.inputs[inputs.name])
+        if found < inputs.minimum:
+            raise InputsMissingError(
+                f"{unit.name}: {found} exposures of kind {inputs.kind}, at least {inputs.minimum} are needed",
+                hint="cpp plan shows what was refused and why",
+            )

@@ -1,0 +1,76 @@
+"""Verdicts: a small file beside the product, and rows to search."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from cpp_framework.model.check import Verdict
+from cpp_framework.store.clock import now_tai_ns
+from cpp_framework.store.records import ProductRecord, short_of
+from cpp_framework.store.schema import verdict as verdict_table
+from cpp_framework.store.schema import verdict_check
+
+_COMPUTED = {"outcome": True, "checks": {"__all__": {"status"}}}
+"""Fields a verdict computes: in the file for people, never read back."""
+
+
+def verdict_path(record: ProductRecord, verdict: Verdict) -> str:
+    """Path of a verdict's file below the repository: the product's name, then the verdict's short id."""
+    return f"{record.path.removesuffix('.fits')}.verdict_{short_of(verdict.id)}.json"
+
+
+def verdict_text(verdict: Verdict) -> str:
+    """A verdict as the text of its file, with the computed status of every check."""
+    return verdict.model_dump_json(indent=1) + "\n"
+
+
+def read_verdict(text: str) -> Verdict:
+    """Rebuild a verdict from the text of its file."""
+    document: dict[str, Any] = json.loads(text)
+    document.pop("outcome", None)
+    for check in document.get("checks", ()):
+        check.pop("status", None)
+    return Verdict.model_validate(document)
+
+
+def insert(connection: Connection, verdict: Verdict, path: str) -> None:
+    """Write the rows of a verdict."""
+    row = {
+        "id": verdict.id,
+        "product": verdict.product,
+        "digest": verdict.digest,
+        "outcome": verdict.outcome.value,
+        "path": path,
+        "stored": now_tai_ns(),
+        "document": verdict.model_dump_json(exclude=_COMPUTED),  # type: ignore[arg-type]
+    }
+    connection.execute(verdict_table.insert(), row)
+    checks = [
+        {
+            "verdict": verdict.id,
+            "position": i,
+            "name": check.name,
+            "level": check.level.value,
+            "status": check.status.value,
+            "value": repr(check.value),
+            "error": "" if check.error is None else repr(check.error),
+            "unit": check.unit,
+            "detector": check.detector,
+            "amplifier": check.amplifier,
+            "exposure": check.exposure,
+            "reason": check.reason or check.skipped,
+        }
+        for i, check in enumerate(verdict.checks)
+    ]
+    if checks:
+        connection.execute(verdict_check.insert(), checks)
+
+
+def of_product(connection: Connection, product_id: str) -> list[Verdict]:
+    """Verdicts of one product, newest first."""
+    query = select(verdict_table.c.document).where(verdict_table.c.product == product_id)
+    rows = connection.execute(query.order_by(verdict_table.c.sequence.desc()))
+    return [Verdict.model_validate_json(text) for text in rows.scalars()]

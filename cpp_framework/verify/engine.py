@@ -1,0 +1,167 @@
+"""Verifies a stored product: reads its bytes, makes residuals from the real exposures, and gathers the checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cpp_framework.camera.instrument import Instrument
+from cpp_framework.camera.raw import read_raw
+from cpp_framework.declare import CalibrationType, CheckSpec, Config, Need, load
+from cpp_framework.errors import CppError, UserError
+from cpp_framework.isr import Chain, residual_frame
+from cpp_framework.model import fits as product_fits
+from cpp_framework.model.check import Check, Level, Limit, Outcome, Verdict
+from cpp_framework.model.context import Limits, ResidualFrame, VerifyContext
+from cpp_framework.model.exposure import Exposure
+from cpp_framework.model.identity import new_id
+from cpp_framework.model.product import ImageProduct, Product
+from cpp_framework.model.software import software
+from cpp_framework.plan.chain import build_chain
+from cpp_framework.plugins import Plugins
+from cpp_framework.store import ProductRecord, Store
+from cpp_framework.verify.common import COMMON, common_checks
+
+HELD_OUT = "each exposure minus the stored product, as if made without it: e·n/(n-1) where used, e where rejected"
+
+
+def verify_product(
+    record: ProductRecord, store: Store, instruments: Callable[[str], Instrument], plugins: Plugins
+) -> Verdict:
+    """Run every check of a product's type on the stored file, store the verdict and return it."""
+    calibration = plugins.type(record.type)
+    product = _read(record.type, store.path(record), plugins)
+    instrument = instruments(record.instrument)
+    ctx = _context(record, product, calibration, instrument, store, plugins)
+    checks = list(common_checks(product, record.digest))
+    excused = list(_impossible(calibration, ctx))
+    names = {check.name for check in excused}
+    for function in [calibration.verify, *plugins.verifiers(record.type)]:
+        verify: Callable[[Product, VerifyContext], Iterator[Check]] = load(function, wanted_by=record.type)
+        checks += [check for check in verify(product, ctx) if check.name not in names]
+    verdict = Verdict(
+        id=new_id(),
+        product=record.id,
+        digest=product.content_digest(),
+        type=record.type,
+        checks=tuple(checks + excused),
+        promised=COMMON + tuple(spec.name for spec in calibration.checks),
+        dead_allowed=instrument.dead_amplifiers_allowed,
+        residuals=HELD_OUT if isinstance(product, ImageProduct) else "",
+        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
+        software=software(plugins.owners[record.type]),
+    )
+    store.put_verdict(verdict)
+    plugins.event(name="verdict", product=record.id, outcome=str(verdict.outcome))
+    return verdict
+
+
+def _read(type_name: str, path: Path, plugins: Plugins) -> Product:
+    product_class: Any = load(plugins.type(type_name).product, wanted_by=type_name)
+    return product_fits.read(path, product_class)
+
+
+def _context(
+    record: ProductRecord,
+    product: Product,
+    calibration: CalibrationType,
+    instrument: Instrument,
+    store: Store,
+    plugins: Plugins,
+) -> VerifyContext:
+    assert product.header is not None
+    header = product.header
+    needs = {need.type: _read(need.type, store.path(store.product(need.id)), plugins) for need in header.needs}
+    chain = build_chain(calibration, instrument, record.detector, needs, plugins)
+    config: Config = load(calibration.config, wanted_by=record.type).model_validate(header.config)
+    exposures = _exposures(product, store, record.instrument)
+    detector = instrument.detector(record.detector)
+    return VerifyContext(
+        detector=detector,
+        config=config,
+        residuals=lambda: _residuals(product, chain, instrument, exposures, store),
+        exposures=exposures,
+        limits=limits_of(instrument, record.type),
+        gains=header.gains or {amp.name: amp.gain for amp in detector.amplifiers if amp.gain is not None},
+        previous=_previous(record, store, plugins),
+        needs=needs,
+    )
+
+
+def _exposures(product: Product, store: Store, instrument: str) -> list[Exposure]:
+    """The exposures `solve` was given: those it used, and those it refused itself."""
+    assert product.header is not None
+    given = [one for one in product.header.inputs if one.used or _refused_by_solve(one.exposure, product.refused)]
+    return [
+        store.exposure(one.exposure, instrument=instrument, detector=product.header.detector).exposure for one in given
+    ]
+
+
+def _refused_by_solve(exposure: str, refused: Mapping[str, str]) -> bool:
+    return any(key.partition("/")[0] == exposure for key in refused)
+
+
+def _residuals(
+    product: Product, chain: Chain, instrument: Instrument, exposures: list[Exposure], store: Store
+) -> Iterator[ResidualFrame]:
+    assert product.header is not None and isinstance(product, ImageProduct)
+    digests = {one.exposure: one.digest for one in product.header.inputs}
+    for exposure in exposures:
+        path = Path(exposure.path)
+        if store.raw_digest(path) != digests[exposure.id]:
+            raise CppError(
+                f"{path}: its bytes are not those exposure {exposure.id} had when the product was made",
+                hint="bring the original file back, or produce again",
+            )
+        yield residual_frame(chain.correct(read_raw(path, instrument, exposure)), product)
+
+
+def limits_of(instrument: Instrument, type_name: str) -> Limits:
+    """Limits an instrument sets for one type."""
+    specs = instrument.limits.get(type_name, {})
+    return Limits(
+        fail={name: Limit(low=spec.fail[0], high=spec.fail[1]) for name, spec in specs.items() if spec.fail},
+        warn={name: Limit(low=spec.warn[0], high=spec.warn[1]) for name, spec in specs.items() if spec.warn},
+        units={name: spec.unit for name, spec in specs.items() if spec.unit},
+    )
+
+
+def _previous(record: ProductRecord, store: Store, plugins: Plugins) -> Product | None:
+    """The newest older product of the same kind that passed, if any: what this one would replace."""
+    for other in store.products(type=record.type, instrument=record.instrument, detector=record.detector):
+        older = other.id < record.id and other.key == record.key and other.label == record.label
+        verdicts = store.verdicts(other.id) if older else []
+        if verdicts and verdicts[0].outcome in (Outcome.PASS, Outcome.WARN):
+            return _read(other.type, store.path(other), plugins)
+    return None
+
+
+def _impossible(calibration: CalibrationType, ctx: VerifyContext) -> Iterator[Check]:
+    """A NOT_RUN for each check whose needs camera or stack cannot meet, with the reason."""
+    for spec in calibration.checks:
+        lacking = [need.value for need in spec.needs if not _has(need, spec, ctx)]
+        if lacking:
+            yield Check(
+                name=spec.name,
+                level=Level.DETECTOR,
+                detector=ctx.detector.id,
+                skipped=f"{spec.title}: needs {' and '.join(lacking)}",
+            )
+
+
+def _has(need: Need, spec: CheckSpec, ctx: VerifyContext) -> bool:
+    match need:
+        case Need.GAIN:
+            # A limit the instrument gives in ADU makes a gain unnecessary.
+            return len(ctx.gains) == len(ctx.detector.amplifiers) or ctx.limits.units.get(spec.name) == "adu"
+        case Need.OVERSCAN:
+            return ctx.detector.has_overscan
+        case Need.PREVIOUS:
+            return ctx.previous is not None
+        case Need.TWO_EXPOSURES:
+            return len(ctx.exposures) >= 2
+        case Need.FOUR_EXPOSURES:
+            return len(ctx.exposures) >= 4
+    raise UserError(f"check {spec.name}: unknown need {need}")
