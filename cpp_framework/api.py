@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ class Repository:
     def add_instrument(self, name_or_path: str) -> Instrument:
         """Copy a shipped instrument or a file into the repository; the same content again changes nothing."""
         instrument, text = load_instrument(name_or_path)
-        self.store.add_instrument(instrument.name, text)
+        self.store.add_instrument(text, instrument.name)
         return instrument
 
     def ingest(
@@ -84,20 +85,28 @@ class Repository:
         *,
         jobs: int = 0,
         memory: str = "",
-        executor: str = "",
+        executor: str | Executor = "",
         command: str = "",
         progress: Callable[[Progress], None] = lambda _: None,
     ) -> list[UnitResult]:
-        """Make the products a request asks for; units whose recipe is already there are up to date."""
+        """Make the products a request asks for; units whose recipe is already there are up to date.
+
+        ``executor`` is a name, or any `concurrent.futures.Executor`, which is then left open.
+        """
         plan = request if isinstance(request, Plan) else self.plan(request)
         budget = Budget(parse_memory(memory), jobs or _cpus())
+        if isinstance(executor, Executor):
+            return self._engine(plan, executor, budget, command, progress).run()
         with make_executor(budget.jobs, executor, self.plugins.offers("cpp_executors")) as pool:
-            engine = Engine(
-                plan, self.store, cache(self.instrument), self.plugins, pool, budget, command=command, progress=progress
-            )
-            return engine.run()
+            return self._engine(plan, pool, budget, command, progress).run()
 
-    def verify(self, product: str, *, memory: str = "") -> Verdict:
+    def _engine(
+        self, plan: Plan, pool: Executor, budget: Budget, command: str, progress: Callable[[Progress], None]
+    ) -> Engine:
+        instruments = cache(self.instrument)
+        return Engine(plan, self.store, instruments, self.plugins, pool, budget, command=command, progress=progress)
+
+    def verify(self, product: str) -> Verdict:
         """Verify a stored product (id, digest, prefix or ``last``) on its exposures, and store the verdict."""
         return verify_product(self.store.product(product), self.store, self.instrument, self.plugins)
 

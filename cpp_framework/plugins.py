@@ -116,12 +116,12 @@ def _load(point: EntryPoint, found: Plugins) -> LoadedPlugin:
     try:
         module = point.load()
         manager_name = found.manager.register(module, name=f"{origin[1]}:{point.name}")
-    except Exception as error:  # whatever a stranger's import raises must not take the program down
+    except (Exception, SystemExit) as error:  # whatever a stranger's import raises must not take the program down
         return LoadedPlugin(*origin, problem=f"{type(error).__name__}: {error}")
     try:
         types = _declared_types(module, found, owner=origin[1])
         found.manager.check_pending()
-    except Exception as error:  # same reason: the plugin is listed as broken with this text
+    except (Exception, SystemExit) as error:  # same reason: the plugin is listed as broken with this text
         found.manager.unregister(name=manager_name)
         return LoadedPlugin(*origin, problem=f"{type(error).__name__}: {error}")
     hooks = tuple(sorted(caller.name for caller in found.manager.get_hookcallers(module) or ()))

@@ -42,7 +42,7 @@ class HduHeader:
         if not compressed and self.cards.get("XTENSION", "IMAGE").strip() != "IMAGE":
             return None
         prefix = "Z" if compressed else ""
-        if self.cards.get(f"{prefix}NAXIS", 0) < 2:
+        if self.cards.get(f"{prefix}NAXIS", 0) != 2:
             return None
         columns, rows = self.cards[f"{prefix}NAXIS1"], self.cards[f"{prefix}NAXIS2"]
         return (columns, rows) if columns * rows > 0 else None

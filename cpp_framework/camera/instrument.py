@@ -86,6 +86,9 @@ class DetectorLayout(_Strict):
     name: str = Field(max_length=32)
     serial: str = ""
     size: tuple[int, int]
+    frame: tuple[int, int] | None = Field(
+        default=None, description="[columns, rows] of every HDU with pixels; raw files of another size are refused"
+    )
     amplifiers: tuple[AmplifierLayout, ...] = Field(min_length=1)
 
     @model_validator(mode="after")

@@ -111,9 +111,7 @@ def _boxes(amp: AmplifierLayout) -> dict[str, Box]:
 def _amplifier(amp: AmplifierLayout, boxes: Mapping[str, Box], plane: Pixels, amplifier: Amplifier) -> RawAmplifier:
     flip_x, flip_y = "R" in amp.readout, "U" in amp.readout
     data = boxes["data"]
-    views = {
-        region: plane[box.slices][:: -1 if flip_y else 1, :: -1 if flip_x else 1] for region, box in boxes.items()
-    }
+    views = {region: plane[box.slices][:: -1 if flip_y else 1, :: -1 if flip_x else 1] for region, box in boxes.items()}
     origins = {
         region: (
             data.y1 - box.y1 if flip_y else box.y0 - data.y0,

@@ -14,6 +14,9 @@ from cpp_framework.errors import RawFileError
 from cpp_framework.model.exposure import Exposure
 
 
+_OTHER_FRAME = "a windowed or binned frame needs its own instrument file (`cpp instrument init`)"
+
+
 def read_exposures(path: str | Path, instrument: Instrument) -> list[Exposure]:
     """Return the exposures in a raw file, one per detector. Pixels are not read.
 
@@ -62,38 +65,52 @@ def _exposure(
     binning = fields.setdefault("binning", instrument.binning)
     if binning != instrument.binning:
         raise RawFileError(
-            f"{path}: binned {binning[0]}x{binning[1]}, instrument {instrument.name} is written for "
-            f"{instrument.binning[0]}x{instrument.binning[1]}",
-            hint="make an instrument file for this binning with `cpp instrument init`",
+            f"{path}: binned {_times(binning)}, instrument {instrument.name} is written for "
+            f"{_times(instrument.binning)}",
+            hint=_OTHER_FRAME,
         )
     if not fields["window"]:
-        for amp in layout.amplifiers:
-            check_fit(headers, amp, path)
+        check_fit(headers, layout, path)
     fields["detector"] = layout.id
     return Exposure(instrument=instrument.name, path=str(path), **fields)
 
 
-def check_fit(headers: Sequence[HduHeader], amp: AmplifierLayout, path: Path) -> None:
-    """Check that the HDU of an amplifier is there and large enough for its regions.
+def check_fit(headers: Sequence[HduHeader], layout: DetectorLayout, path: Path) -> None:
+    """Check that the HDUs of a detector are there, of the size of its ``frame``, and hold all regions.
 
     Raises
     ------
     RawFileError
-        It is not; the message gives both sizes.
+        They are not; the message gives both sizes.
     """
-    header = find_hdu(headers, amp.hdu)
-    size = header.size if header is not None else None
-    if header is None or size is None:
-        what = "is not there" if header is None else "holds no image"
-        raise RawFileError(
-            f"{path}: amplifier {amp.name}: HDU {amp.hdu!r} {what}; the file has {len(headers)} HDUs",
-            hint="`cpp instrument check` shows what the instrument file expects",
-        )
-    for region in ("data", *SIDE_REGIONS):
-        section = amp.section(region)
-        if section is not None and (section.box.x1 > size[0] or section.box.y1 > size[1]):
+    for amp in layout.amplifiers:
+        size = _size(headers, amp, path)
+        if layout.frame is not None and size != layout.frame:
             raise RawFileError(
-                f"{path}: amplifier {amp.name}: {region} {section.to_text()} leaves HDU {header.index}, "
-                f"which has {size[0]}x{size[1]} pixels",
-                hint="a windowed or binned frame needs its own instrument file (`cpp instrument init`)",
+                f"{path}: HDU {amp.hdu!r} has {_times(size)} pixels, detector {layout.name} has frames of "
+                f"{_times(layout.frame)}",
+                hint=_OTHER_FRAME,
             )
+        for region in ("data", *SIDE_REGIONS):
+            section = amp.section(region)
+            if section is not None and (section.box.x1 > size[0] or section.box.y1 > size[1]):
+                raise RawFileError(
+                    f"{path}: amplifier {amp.name}: {region} {section.to_text()} leaves HDU {amp.hdu!r}, "
+                    f"which has {_times(size)} pixels",
+                    hint=_OTHER_FRAME,
+                )
+
+
+def _size(headers: Sequence[HduHeader], amp: AmplifierLayout, path: Path) -> tuple[int, int]:
+    header = find_hdu(headers, amp.hdu)
+    if header is not None and header.size is not None:
+        return header.size
+    what = "is not there" if header is None else "holds no image"
+    raise RawFileError(
+        f"{path}: amplifier {amp.name}: HDU {amp.hdu!r} {what}; the file has {len(headers)} HDUs",
+        hint="`cpp instrument check` shows what the instrument file expects",
+    )
+
+
+def _times(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"

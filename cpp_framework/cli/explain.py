@@ -74,7 +74,7 @@ def _reason(one: InputRecord) -> str:
 
 
 def _exposure(repository: Repository, what: str, calibration_type: str) -> list[Row]:
-    stored = repository.store.exposure(what)
+    stored = repository.store.exposure(what)[0]
     exposure = stored.exposure
     state = f"flagged bad: {stored.because}" if stored.bad else "good"
     rows = [(f"exposure {exposure.id}", f"{exposure.kind}, {exposure.exposure_time:g} s, {state}, {exposure.path}")]

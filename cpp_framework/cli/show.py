@@ -118,9 +118,10 @@ def _print_bits(product: Product) -> None:
     from cpp_framework.model.mask import MEANINGS, Mask
 
     mask = product.planes().get("DQ")
-    rows = [] if mask is None else [
-        (bit.name, int(bit).bit_length() - 1, int(np.count_nonzero(mask & np.uint32(bit))), MEANINGS[bit]) for bit in Mask
-    ]  # fmt: skip
+    rows = []
+    for bit in Mask if mask is not None else ():
+        count = int(np.count_nonzero(mask & np.uint32(bit)))
+        rows.append((bit.name, int(bit).bit_length() - 1, count, MEANINGS[bit]))
     print_table("mask planes", ("plane", "bit", "pixels", "meaning"), rows)
 
 

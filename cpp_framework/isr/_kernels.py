@@ -5,17 +5,22 @@ Only modules that work on pixels import this one: it costs the start of numba.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
-from cpp_framework.stats.cache import prepare_numba_cache
+from cpp_framework.stats.jit import kernel
 
-prepare_numba_cache()
+Pixels = NDArray[Any]
+Float = NDArray[np.float32]
+Double = NDArray[np.float64]
+Bits = NDArray[np.uint32]
+Index = NDArray[np.int64]
 
-from numba import njit  # noqa: E402  (the cache folder must be settled before numba is imported)
 
-
-@njit(cache=True, nogil=True)
-def _select(values, n, k):  # type: ignore[no-untyped-def]
+@kernel
+def _select(values: Pixels, n: int, k: int) -> Any:
     """Hoare's quickselect: reorder ``values[:n]`` so that the k-th smallest is at k, nothing above it before it."""
     low, high = 0, n - 1
     while low < high:
@@ -39,8 +44,8 @@ def _select(values, n, k):  # type: ignore[no-untyped-def]
     return values[k]
 
 
-@njit(cache=True, nogil=True)
-def grouped_median(values, n, quantum):  # type: ignore[no-untyped-def]
+@kernel
+def grouped_median(values: Pixels, n: int, quantum: float) -> float:
     """Median of ``values[:n]`` (reordered); numbers known to a quantum count as spread evenly over it."""
     median = np.float64(_select(values, n, (n - 1) // 2))
     half = 0.5 * quantum
@@ -58,8 +63,8 @@ def grouped_median(values, n, quantum):  # type: ignore[no-untyped-def]
     return 0.5 * (median + above)
 
 
-@njit(cache=True, nogil=True)
-def line_medians(section, saturation, quantum, levels, scatter):  # type: ignore[no-untyped-def]
+@kernel
+def line_medians(section: Float, saturation: float, quantum: float, levels: Double, scatter: Double) -> None:
     """Median and mean square about it of every line of ``section[line, sample]``.
 
     Samples that are not finite or reach ``saturation`` are left out; a line of which less than half is left gets NaN.
@@ -84,8 +89,8 @@ def line_medians(section, saturation, quantum, levels, scatter):  # type: ignore
         scatter[line] = square / n
 
 
-@njit(cache=True, nogil=True)
-def line_means(section, centres, limit, levels):  # type: ignore[no-untyped-def]
+@kernel
+def line_means(section: Float, centres: Double, limit: float, levels: Double) -> None:
     """Mean of the samples of every line that lie within ``limit`` of the line's centre; NaN where that is NaN."""
     lines, width = section.shape
     for line in range(lines):
@@ -97,8 +102,8 @@ def line_means(section, centres, limit, levels):  # type: ignore[no-untyped-def]
         levels[line] = total / n if n else np.nan
 
 
-@njit(cache=True, nogil=True)
-def residual_square(section, levels, limit):  # type: ignore[no-untyped-def]
+@kernel
+def residual_square(section: Float, levels: Double, limit: float) -> tuple[float, int]:
     """Sum of squares and number of the residuals ``section[line, i] − levels[line]`` within ``limit``."""
     lines, width = section.shape
     total, n = 0.0, 0
@@ -111,21 +116,40 @@ def residual_square(section, levels, limit):  # type: ignore[no-untyped-def]
     return total, n
 
 
-@njit(cache=True, nogil=True)
-def local_medians(levels, lines, reach, found):  # type: ignore[no-untyped-def]
-    """Median of the finite levels at most ``reach`` lines away from each of ``lines``; NaN if there is none."""
-    values = np.empty(2 * reach + 1)
-    for k in range(lines.size):
+@kernel
+def find_wild(levels: Double, block: int, limit: float, floor: float, wild: NDArray[np.bool_]) -> None:
+    """Flag levels further than ``limit`` scaled MADs (at least ``floor`` each) from the median of their block."""
+    values = np.empty(2 * block)
+    begin = 0
+    while begin < levels.size:
+        # A short rest would be a poor judge of its own lines, so it joins the block before.
+        end = begin + block if levels.size - begin >= 2 * block else levels.size
         n = 0
-        for i in range(max(0, lines[k] - reach), min(levels.size, lines[k] + reach + 1)):
+        for i in range(begin, end):
             if np.isfinite(levels[i]):
                 values[n] = levels[i]
                 n += 1
-        found[k] = grouped_median(values, n, 0.0) if n else np.nan
+        if n:
+            median = grouped_median(values, n, 0.0)
+            for i in range(n):
+                values[i] = abs(values[i] - median)
+            scale = max(1.4826 * grouped_median(values, n, 0.0), floor)
+            for i in range(begin, end):
+                wild[i] = abs(levels[i] - median) > limit * scale
+        begin = end
 
 
-@njit(cache=True, nogil=True)
-def place(raw, rows, columns, saturation, full_well, bits, out, mask):  # type: ignore[no-untyped-def]
+@kernel
+def place(
+    raw: Pixels,
+    rows: Double,
+    columns: Double,
+    saturation: float,
+    full_well: float,
+    bits: Bits,
+    out: Float,
+    mask: Bits,
+) -> tuple[float, float]:
     """Put raw pixels less their row and column levels where they belong, and flag them, in one pass.
 
     ``bits`` are the mask bits of saturated, above-full-well and not-finite pixels. Returns the lowest and highest
@@ -157,8 +181,8 @@ def place(raw, rows, columns, saturation, full_well, bits, out, mask):  # type: 
     return low, high
 
 
-@njit(cache=True, nogil=True)
-def subtract_columns(data, mask, columns, full_well, bit):  # type: ignore[no-untyped-def]
+@kernel
+def subtract_columns(data: Float, mask: Bits, columns: Double, full_well: float, bit: np.uint32) -> None:
     """Subtract column levels in place and flag what is then at full well."""
     height, width = data.shape
     for y in range(height):
@@ -169,8 +193,8 @@ def subtract_columns(data, mask, columns, full_well, bit):  # type: ignore[no-un
                 mask[y, x] |= bit
 
 
-@njit(cache=True, nogil=True)
-def count_runs(mask):  # type: ignore[no-untyped-def]
+@kernel
+def count_runs(mask: Bits) -> int:
     """Number of runs of equal bits other than 0 in a flat mask."""
     runs, before = 0, np.uint32(0)
     for i in range(mask.size):
@@ -179,8 +203,8 @@ def count_runs(mask):  # type: ignore[no-untyped-def]
     return runs
 
 
-@njit(cache=True, nogil=True)
-def find_runs(mask, starts, lengths, bits):  # type: ignore[no-untyped-def]
+@kernel
+def find_runs(mask: Bits, starts: Index, lengths: Index, bits: Bits) -> None:
     """Write start, length and bits of the runs that `count_runs` counted."""
     run, before = -1, np.uint32(0)
     for i in range(mask.size):
@@ -192,8 +216,8 @@ def find_runs(mask, starts, lengths, bits):  # type: ignore[no-untyped-def]
         before = mask[i]
 
 
-@njit(cache=True, nogil=True)
-def paint_runs(starts, lengths, bits, first, mask):  # type: ignore[no-untyped-def]
+@kernel
+def paint_runs(starts: Index, lengths: Index, bits: Bits, first: int, mask: Bits) -> None:
     """Paint runs into a flat piece of a mask that begins at pixel ``first``; runs may stick out."""
     for run in range(starts.size):
         begin = max(starts[run] - first, 0)

@@ -15,13 +15,16 @@ METADATA                one JSON document: header, format, metrics (what `from_h
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from astropy.io import fits
 from astropy.table import Table
+from astropy.utils.exceptions import AstropyUserWarning
 
 from cpp_framework import __version__
 from cpp_framework.errors import FormatVersionError, IncompatibleError, StoreError
@@ -67,21 +70,30 @@ def read(path: Path, product_class: type[Product]) -> Product:
     FormatVersionError
         It needs a newer reader.
     """
-    try:
-        with fits.open(path, memmap=False, lazy_load_hdus=False) as hdus:
-            return from_hdus(hdus, product_class)
-    except (OSError, KeyError, ValueError) as error:
-        raise StoreError(f"{path}: not a readable product file: {error}", hint="cpp show lists the products") from error
+    with _opened(path) as hdus:
+        return from_hdus(hdus, product_class)
 
 
 def read_header(path: Path) -> tuple[Header, dict[str, Any]]:
-    """Return the header of a product file and its format record, without reading the planes."""
-    try:
-        with fits.open(path, memmap=True) as hdus:
-            record = _record(hdus)
-    except (OSError, KeyError, ValueError) as error:
-        raise StoreError(f"{path}: not a readable product file: {error}") from error
+    """Return the header of a product file and its format record, without reading the planes. Raises as `read`."""
+    with _opened(path) as hdus:
+        record = _record(hdus)
     return Header.model_validate(record["header"]), record
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[fits.HDUList]:
+    """Open a product file; whatever damage shows while it is open becomes a `StoreError` that names it."""
+    try:
+        with path.open("rb") as stream, warnings.catch_warnings():
+            # astropy only warns of a truncated file.
+            warnings.simplefilter("error", AstropyUserWarning)
+            with fits.open(stream, memmap=False) as hdus:
+                yield hdus
+    except (OSError, KeyError, ValueError, TypeError, AstropyUserWarning) as error:
+        raise StoreError(
+            f"{path}: not a readable product file: {error}", hint="restore it from a copy, or produce it again"
+        ) from error
 
 
 def from_hdus(hdus: fits.HDUList, product_class: type[Product]) -> Product:

@@ -32,11 +32,13 @@ class AmplifierRecord:
     """What the overscan and gain stages found out about one amplifier of one exposure.
 
     ``bias_level`` is the mean level subtracted [adu], ``level_variance`` the variance of the level of one row
-    [adu²], common to that row's pixels. ``read_noise`` [adu] is None where the camera has no overscan.
+    [adu²], common to that row's pixels, ``column_variance`` the same for columns where a parallel overscan is used.
+    ``read_noise`` [adu] is None where the camera has no overscan.
     """
 
     bias_level: float | None = None
     level_variance: float = 0.0
+    column_variance: float = 0.0
     read_noise: float | None = None
     read_noise_error: float | None = None
     gain: float | None = None

@@ -79,6 +79,10 @@ class Product:
     def __post_init__(self) -> None:
         for plane in self.planes().values():
             plane.flags.writeable = False
+        for name, table in self.tables.items():
+            for column in table.columns.values():
+                if column.dtype.kind == "U" and not all(str(value).isascii() for value in column):
+                    raise ContractError(f"table {name}, column {column.name}: FITS holds ASCII text only")
 
     def planes(self) -> dict[str, NDArray[Any]]:
         """Payload arrays by EXTNAME."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from cpp_framework.camera.instrument import Instrument
@@ -116,8 +115,8 @@ def _drafts_from_products(calibration: CalibrationType, request: Request, store:
     return list(drafts.values())
 
 
-def _paths(drafts: Sequence[_Draft]) -> list[Path]:
-    paths = [Path(exposure.path) for draft in drafts for chosen in draft.chosen.values() for exposure in chosen]
+def _paths(drafts: Sequence[_Draft]) -> list[str]:
+    paths = [exposure.path for draft in drafts for chosen in draft.chosen.values() for exposure in chosen]
     return list(dict.fromkeys(paths))
 
 
@@ -128,10 +127,10 @@ def _unit(
     settings: Resolved,
     store: Store,
     instruments: Callable[[str], Instrument],
-    digests: Mapping[Path, str],
+    digests: Mapping[str, str],
 ) -> Unit:
     inputs = {
-        name: tuple(PlannedExposure(exposure, digests[Path(exposure.path)]) for exposure in chosen)
+        name: tuple(PlannedExposure(exposure, digests[exposure.path]) for exposure in chosen)
         for name, chosen in draft.chosen.items()
     }
     unit = Unit(

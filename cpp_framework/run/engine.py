@@ -38,6 +38,7 @@ class UnitResult:
     reason: str = ""
     hint: str = ""
     seconds: float = 0.0
+    write_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -197,11 +198,15 @@ class Engine:
             one.outstanding -= 1
             one.measured[(result.selection, result.index)] = result
             return
+        solved = time.perf_counter()
         record = self._publish(result)
         active.remove(one)
         shutil.rmtree(one.job.spool, ignore_errors=True)
-        seconds = time.perf_counter() - one.start
-        self._results.append(UnitResult(one.job.unit, "made", record.id, seconds=seconds))
+        now = time.perf_counter()
+        writing = result.write_seconds + now - solved
+        self._results.append(
+            UnitResult(one.job.unit, "made", record.id, seconds=now - one.start, write_seconds=writing)
+        )
         self._plugins.event(name="product stored", product=record.id, type=record.type)
 
     def _publish(self, staged: Staged) -> ProductRecord:
@@ -238,8 +243,7 @@ class Engine:
         todo: deque[tuple[str, int]] = deque()
         for inputs in calibration.inputs:
             exposures = [planned.exposure for planned in unit.inputs[inputs.name]]
-            unit_name = "electron" if _in_electrons(calibration) else "adu"
-            Spool.create(spool / inputs.name, detector, exposures, unit_name)
+            Spool.create(spool / inputs.name, detector, exposures, work.output_unit(job))
             size = 2 if inputs.pairing else 1
             if calibration.measure or inputs.frames:
                 todo.extend((inputs.name, i) for i in range(len(exposures) // size))

@@ -48,9 +48,9 @@ class Shared:
 
 @dataclass(frozen=True)
 class Staged:
-    """A product file written by a worker, complete but not yet visible. ``seconds`` is the time solving took."""
+    """A product file written by a worker, complete but not yet visible; how long solving and writing took [s]."""
 
     path: Path
     header_json: str
-    seconds: float
-    n_stacked: int = 0
+    solve_seconds: float
+    write_seconds: float

@@ -68,11 +68,16 @@ def solve(job: Job, shared: Shared) -> Staged:
             f"solve of {calibration.name!r} returned a {type(product).__name__}; it declares {product_class.__name__}"
         )
     product = _with_header(job, calibration, product)
-    seconds = time.perf_counter() - start
+    solved = time.perf_counter()
     job.staged.parent.mkdir(parents=True, exist_ok=True)
     product_fits.write(product, job.staged)
     assert product.header is not None
-    return Staged(job.staged, product.header.model_dump_json(), seconds)
+    return Staged(job.staged, product.header.model_dump_json(), solved - start, time.perf_counter() - solved)
+
+
+def output_unit(job: Job) -> str:
+    """Unit of the frames `solve` will see."""
+    return _chain(job).unit
 
 
 def _with_header(job: Job, calibration: CalibrationType, product: Product) -> Product:

@@ -1,1 +1,28 @@
-"""The registry and the files of a repository."""
+"""Registry and files: what is there, how it was made, and where it is."""
+
+from cpp_framework.store.locate import REGISTRY, find_root
+from cpp_framework.store.records import (
+    Collection,
+    CollectionKind,
+    FlagRecord,
+    Ingested,
+    IngestOutcome,
+    ProductRecord,
+    RawFile,
+    StoredExposure,
+)
+from cpp_framework.store.store import Store
+
+__all__ = [
+    "REGISTRY",
+    "Collection",
+    "CollectionKind",
+    "FlagRecord",
+    "IngestOutcome",
+    "Ingested",
+    "ProductRecord",
+    "RawFile",
+    "Store",
+    "StoredExposure",
+    "find_root",
+]

@@ -21,7 +21,9 @@ def chain_name(type_name: str, label: str = "") -> str:
         The label has other characters than letters, digits and ``_``.
     """
     if label and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", label):
-        raise ConfigError(f"label {label!r}: use letters, digits and '_', beginning with a letter", hint="--label first")
+        raise ConfigError(
+            f"label {label!r}: use letters, digits and '_', beginning with a letter", hint="--label first"
+        )
     return f"ci_cpp_{type_name}{label[:1].upper()}{label[1:]}"
 
 
@@ -57,7 +59,8 @@ def check_run(connection: Connection, run: str) -> None:
 
 def list_collections(connection: Connection) -> list[Collection]:
     """Collections that hold something: runs in order of creation, then chains."""
-    runs = dict(connection.execute(select(product.c.run, func.count()).group_by(product.c.run)).tuples().all())
+    counts = connection.execute(select(product.c.run, func.count()).group_by(product.c.run))
+    runs: dict[str, int] = {row[0]: row[1] for row in counts}
     members: dict[str, list[str]] = {}
     for row in connection.execute(select(chain_member).order_by(chain_member.c.position.desc())):
         members.setdefault(row.chain, []).append(row.member)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Row, Select, bindparam, func, select
 
 from cpp_framework.errors import AmbiguousError, NotFoundError
 from cpp_framework.model.exposure import Exposure
@@ -147,7 +147,7 @@ def _known(connection: Connection, files: Sequence[RawFile]) -> dict[Identity, M
     known: dict[Identity, Mapping[str, Any]] = {}
     for chunk in _chunks(ids):
         for row in connection.execute(select(exposure).where(exposure.c.id.in_(chunk))):
-            known[row.instrument, row.id, row.detector] = row._mapping
+            known[row.instrument, row.id, row.detector] = dict(row._mapping)
     return known
 
 
@@ -166,8 +166,6 @@ def _replaced(connection: Connection, files: Sequence[RawFile]) -> list[Identity
 
 
 def _delete(connection: Connection, identities: Sequence[Identity]) -> None:
-    from sqlalchemy import bindparam
-
     if not identities:
         return
     columns = exposure.c

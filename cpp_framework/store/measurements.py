@@ -13,7 +13,8 @@ import numpy as np
 from cpp_framework.model.measurement import Measurement
 from cpp_framework.store.files import storage_errors, temporary_path
 
-_VALUES = "__values__"
+_ARRAY = "array/"
+_VALUES = "values"
 
 
 def measurement_path(folder: Path, recipe: str) -> Path:
@@ -25,7 +26,7 @@ def read_measurement(path: Path) -> Measurement | None:
     """Return a kept measurement; None if there is none or its file is damaged (it will be measured again)."""
     try:
         with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files if name != _VALUES}
+            arrays = {name.removeprefix(_ARRAY): stored[name] for name in stored.files if name != _VALUES}
             values = json.loads(str(stored[_VALUES]))
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
@@ -41,12 +42,13 @@ def write_measurement(path: Path, measurement: Measurement) -> None:
         Full disk, missing permission and the like.
     """
     staged = temporary_path(path.parent, path.name)
-    values = np.array(json.dumps(dict(measurement.values)))
+    content = {_ARRAY + name: array for name, array in measurement.arrays.items()}
+    content[_VALUES] = np.array(json.dumps(dict(measurement.values)))
     try:
         with storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             with staged.open("wb") as file:
-                np.savez(file, **{_VALUES: values}, **measurement.arrays)  # type: ignore[arg-type]
+                np.savez(file, **content)  # type: ignore[arg-type]
             os.replace(staged, path)  # noqa: PTH105 -- one recipe, one content: replacing changes nothing
     finally:
         staged.unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
+from sqlalchemy.schema import SchemaItem
 
 SCHEMA_VERSION = 1
 
@@ -28,17 +29,18 @@ _INTEGER = BigInteger().with_variant(Integer, "sqlite")
 metadata = MetaData()
 
 
-def _table(name: str, *columns: object) -> Table:
+def _table(name: str, *columns: SchemaItem) -> Table:
     # STRICT makes SQLite refuse "a7" in an integer column.
-    return Table(name, metadata, *columns, sqlite_strict=True)  # type: ignore[arg-type]
+    table: Table = Table(name, metadata, *columns, sqlite_strict=True)
+    return table
 
 
-def _text(name: str, *more: object, **options: object) -> Column[str]:
-    return Column(name, Text, *more, nullable=False, **options)  # type: ignore[arg-type]
+def _text(name: str, *more: SchemaItem, primary_key: bool = False, unique: bool = False) -> Column[str]:
+    return Column(name, Text, *more, nullable=False, primary_key=primary_key, unique=unique)
 
 
-def _integer(name: str, *more: object, **options: object) -> Column[int]:
-    return Column(name, _INTEGER, *more, nullable=False, **options)  # type: ignore[arg-type]
+def _integer(name: str, *more: SchemaItem, primary_key: bool = False) -> Column[int]:
+    return Column(name, _INTEGER, *more, nullable=False, primary_key=primary_key)
 
 
 schema_version = _table("schema_version", _integer("version"), _text("software"), _integer("created"))

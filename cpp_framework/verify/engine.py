@@ -10,7 +10,7 @@ from typing import Any
 from cpp_framework.camera.instrument import Instrument
 from cpp_framework.camera.raw import read_raw
 from cpp_framework.declare import CalibrationType, CheckSpec, Config, Need, load
-from cpp_framework.errors import CppError, UserError
+from cpp_framework.errors import CppError, NotFoundError, UserError
 from cpp_framework.isr import Chain, residual_frame
 from cpp_framework.model import fits as product_fits
 from cpp_framework.model.check import Check, Level, Limit, Outcome, Verdict
@@ -44,7 +44,7 @@ def verify_product(
     verdict = Verdict(
         id=new_id(),
         product=record.id,
-        digest=product.content_digest(),
+        digest=record.digest,
         type=record.type,
         checks=tuple(checks + excused),
         promised=COMMON + tuple(spec.name for spec in calibration.checks),
@@ -94,9 +94,14 @@ def _exposures(product: Product, store: Store, instrument: str) -> list[Exposure
     """The exposures `solve` was given: those it used, and those it refused itself."""
     assert product.header is not None
     given = [one for one in product.header.inputs if one.used or _refused_by_solve(one.exposure, product.refused)]
-    return [
-        store.exposure(one.exposure, instrument=instrument, detector=product.header.detector).exposure for one in given
-    ]
+    known = {one.id: one.exposure for one in store.exposures(instrument, detector=product.header.detector)}
+    absent = [one.exposure for one in given if one.exposure not in known]
+    if absent:
+        raise NotFoundError(
+            f"product {product.header.id} was made from exposures that are not in {store.root}: {', '.join(absent)}",
+            hint="cpp ingest the raw files it was made from",
+        )
+    return [known[one.exposure] for one in given]
 
 
 def _refused_by_solve(exposure: str, refused: Mapping[str, str]) -> bool:
@@ -106,7 +111,8 @@ def _refused_by_solve(exposure: str, refused: Mapping[str, str]) -> bool:
 def _residuals(
     product: Product, chain: Chain, instrument: Instrument, exposures: list[Exposure], store: Store
 ) -> Iterator[ResidualFrame]:
-    assert product.header is not None and isinstance(product, ImageProduct)
+    assert product.header is not None
+    assert isinstance(product, ImageProduct)
     digests = {one.exposure: one.digest for one in product.header.inputs}
     for exposure in exposures:
         path = Path(exposure.path)

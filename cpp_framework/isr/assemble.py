@@ -1,0 +1,179 @@
+"""First stages: flag ADC saturation, subtract the overscans, flag full well, and place amplifiers in the image.
+
+Without a corrector between the overscans (crosstalk) all of it is one pass over the pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cpp_framework.camera.instrument import OverscanRule, OverscanRules
+from cpp_framework.camera.raw import RawAmplifier, RawFrame
+from cpp_framework.declare import Stage
+from cpp_framework.isr import _kernels
+from cpp_framework.isr.overscan import OverscanLevels, measure_levels
+from cpp_framework.model.image import AmplifierRecord, Float, Image, oriented
+from cpp_framework.model.mask import Mask
+
+SIDES = ("serial_prescan", "serial_overscan", "parallel_prescan", "parallel_overscan")
+_BITS = np.array([Mask.SAT, Mask.FULL_WELL, Mask.NOT_FINITE], np.uint32)
+
+
+def assemble(raw: RawFrame, up_to: Stage, *, fused: bool) -> Image:
+    """Make the assembled, trimmed image [adu] of a raw frame.
+
+    Parameters
+    ----------
+    raw : RawFrame
+    up_to : Stage
+        Last stage to apply.
+    fused : bool
+        Whether to go up to FULL_WELL at once; otherwise stop after SERIAL_OVERSCAN (`finish` does the rest).
+
+    Returns
+    -------
+    Image
+        An amplifier without any variation below ADC saturation has no pixels: it is flagged DEAD_AMPLIFIER and its
+        record stays empty.
+    """
+    image = _empty_image(raw)
+    rules = raw.instrument.overscan
+    saturations = {amp.amplifier.adc_maximum for amp in raw.amplifiers.values()} - {None}
+    levels = ", ".join(f"{level:g}" for level in sorted(saturations, key=float)) or "unknown"
+    image.applied.append(f"ADC saturation: raw >= {levels} adu" if saturations else "ADC saturation: limit unknown")
+    if up_to >= Stage.SERIAL_OVERSCAN:
+        image.applied.append(_describe("serial", rules.serial, "row"))
+    if fused:
+        _describe_later(image, rules, up_to)
+    overscans = {}
+    for name, amplifier in raw.amplifiers.items():
+        overscans[name] = _place(image, amplifier, rules, up_to, fused=fused)
+    image.overscans = overscans
+    return image
+
+
+def finish(image: Image, raw: RawFrame, up_to: Stage) -> None:
+    """Subtract the parallel overscan and flag full well in an image that was assembled unfused."""
+    rules = raw.instrument.overscan
+    _describe_later(image, rules, up_to)
+    for name, amplifier in raw.amplifiers.items():
+        view, record = image.amp(name), image.records[name]
+        if view.mask[0, 0] & Mask.DEAD_AMPLIFIER:
+            continue
+        sides = image.overscans[name]
+        columns, levels = _columns(amplifier, sides, rules, up_to)
+        full_well = _limit(view.amplifier.full_well, up_to >= Stage.FULL_WELL)
+        _kernels.subtract_columns(view.data, view.mask, columns, full_well, np.uint32(Mask.FULL_WELL))
+        if levels is not None:
+            _record_parallel(record, columns, levels)
+            _flag(view.mask.T, levels)
+
+
+def _empty_image(raw: RawFrame) -> Image:
+    detector = raw.detector
+    mask = np.zeros(detector.shape, np.uint32)
+    data = np.empty(detector.shape, np.float32)
+    if sum(amp.box.width * amp.box.height for amp in detector.amplifiers) != data.size:
+        data[:] = np.nan
+        mask[:] = Mask.NO_DATA
+        for amp in detector.amplifiers:
+            mask[amp.box.slices] = 0
+    return Image(data, mask, detector, exposure=raw.exposure, window=raw.window)
+
+
+def _place(image: Image, raw: RawAmplifier, rules: OverscanRules, up_to: Stage, *, fused: bool) -> dict[str, Float]:
+    """Correct and place one amplifier; return its pre- and overscans less their row levels [adu]."""
+    amp = raw.amplifier
+    height, width = raw.data.shape
+    saturation = _limit(amp.adc_maximum, True)
+    sections = {name: getattr(raw, name).astype(np.float32) for name in SIDES if getattr(raw, name).size}
+    serial = None
+    if up_to >= Stage.SERIAL_OVERSCAN and "serial_overscan" in sections:
+        first, quantum = raw.origins["serial_overscan"][0], _quantum(raw)
+        section = sections["serial_overscan"]
+        serial = measure_levels(section, rules.serial, first, saturation=saturation, quantum=quantum)
+    sides = {}
+    for name, section in sections.items():
+        section[section >= saturation] = np.nan
+        levels = serial.spread(raw.origins[name][0], len(section)) if serial else np.zeros(len(section))
+        sides[name] = (section - levels[:, None]).astype(np.float32)
+    rows = serial.spread(0, height) if serial else np.zeros(height)
+    columns, parallel = _columns(raw, sides, rules, up_to) if fused else (np.zeros(width), None)
+    full_well = _limit(amp.full_well, fused and up_to >= Stage.FULL_WELL)
+    data, mask = oriented(image.data, amp), oriented(image.mask, amp)
+    low, high = _kernels.place(raw.data, rows, columns, saturation, full_well, _BITS, data, mask)
+    record = image.records[amp.name] = AmplifierRecord()
+    if low == high and low < saturation:
+        mask |= np.uint32(Mask.DEAD_AMPLIFIER)
+        return sides
+    if serial is not None:
+        record.bias_level = float(rows.mean())
+        record.level_variance = serial.variance
+        _record_noise(record, serial)
+        _flag(mask, serial)
+    if parallel is not None:
+        _record_parallel(record, columns, parallel)
+        _flag(mask.T, parallel)
+    return sides
+
+
+def _columns(
+    raw: RawAmplifier, sides: Mapping[str, Float], rules: OverscanRules, up_to: Stage
+) -> tuple[NDArray[np.float64], OverscanLevels | None]:
+    """Level of every column of data; subtracts it from the parallel overscan too."""
+    width = raw.data.shape[1]
+    if up_to < Stage.PARALLEL_OVERSCAN or "parallel_overscan" not in sides:
+        return np.zeros(width), None
+    section, first = sides["parallel_overscan"], raw.origins["parallel_overscan"][1]
+    levels = measure_levels(section.T, rules.parallel, first, saturation=math.inf, quantum=_quantum(raw))
+    if levels is None:
+        return np.zeros(width), None
+    section -= levels.spread(first, section.shape[1]).astype(np.float32)
+    return levels.spread(0, width), levels
+
+
+def _record_parallel(record: AmplifierRecord, columns: NDArray[np.float64], levels: OverscanLevels) -> None:
+    record.bias_level = (record.bias_level or 0.0) + float(columns.mean())
+    record.column_variance = levels.variance
+    if record.read_noise is None:
+        _record_noise(record, levels)
+
+
+def _record_noise(record: AmplifierRecord, levels: OverscanLevels) -> None:
+    if levels.noise is not None:
+        record.read_noise, record.read_noise_error = levels.noise.value, levels.noise.error
+
+
+def _flag(mask: NDArray[np.uint32], levels: OverscanLevels) -> None:
+    mask[levels.flagged(levels.unusable, len(mask))] |= np.uint32(Mask.BAD_OVERSCAN)
+    mask[levels.flagged(levels.wild, len(mask))] |= np.uint32(Mask.SUSPECT)
+
+
+def _quantum(raw: RawAmplifier) -> float:
+    return 0.0 if raw.data.dtype.kind == "f" else 1.0
+
+
+def _limit(value: float | None, wanted: bool) -> float:
+    return value if wanted and value is not None else math.inf
+
+
+def _describe_later(image: Image, rules: OverscanRules, up_to: Stage) -> None:
+    if up_to >= Stage.PARALLEL_OVERSCAN:
+        image.applied.append(_describe("parallel", rules.parallel, "column"))
+    if up_to >= Stage.FULL_WELL:
+        known = any(amp.full_well is not None for amp in image.detector.amplifiers)
+        image.applied.append("full well: flagged above the subtracted level" if known else "full well: limit unknown")
+
+
+def _describe(direction: str, rule: OverscanRule, line: str) -> str:
+    if rule.method == "none":
+        return f"{direction} overscan: not used"
+    name, _, per_line = rule.method.partition("_")
+    scope = f"per {line}" if per_line else "of the section"
+    return (
+        f"{direction} overscan: {name} {scope}, {rule.skip_leading} leading and {rule.skip_trailing} trailing skipped"
+    )

@@ -1,0 +1,145 @@
+"""The overscan level of every line (row of a serial, column of a parallel overscan), and how far to trust it.
+
+Rules
+-----
+* Skipped samples (the trail of deferred charge next to the data) and samples at ADC saturation take no part.
+* A median is interpolated inside the middle unit of integer data: the plain median of integers is an integer, up to
+  half a unit off, the same way in every row.
+* A line of which less than half is usable is *unusable*.
+* A line is *wild* (charge bled into it) if its level is further from the median of its block of 100 lines than ten
+  times the scatter (scaled MAD) inside the block. The scatter is measured, so rows that really jump about stay.
+* Unusable, wild and absent lines take the median level of the five nearest good lines on each side.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cpp_framework.camera.instrument import OverscanRule
+from cpp_framework.isr import _kernels
+from cpp_framework.isr.read_noise import CLIP, QUANTISATION, ReadNoise, level_factor, measure
+
+WILD = 10.0
+BLOCK = 100
+SIDE = 5
+
+Levels1d = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class OverscanLevels:
+    """Levels [adu] of consecutive lines, the first of which is line ``first`` of the data.
+
+    ``variance`` is the variance of one line's level [adu²]; ``unusable`` and ``wild`` are boolean per line.
+    """
+
+    first: int
+    values: Levels1d
+    unusable: NDArray[np.bool_]
+    wild: NDArray[np.bool_]
+    variance: float
+    noise: ReadNoise | None
+
+    @property
+    def good(self) -> NDArray[np.bool_]:
+        """Lines with a level of their own."""
+        return ~(self.unusable | self.wild)
+
+    def spread(self, first: int, count: int) -> Levels1d:
+        """Levels of ``count`` lines from line ``first`` on; lines without their own take their neighbours'."""
+        values = np.full(count, np.nan)
+        begin, end = max(first, self.first), min(first + count, self.first + self.values.size)
+        if begin < end:
+            own = slice(begin - self.first, end - self.first)
+            values[begin - first : end - first] = np.where(self.good[own], self.values[own], np.nan)
+        good = np.flatnonzero(self.good)
+        for line in np.flatnonzero(np.isnan(values)):
+            at = int(np.searchsorted(good, line + first - self.first))
+            near = good[max(0, at - SIDE) : at + SIDE]
+            values[line] = np.median(self.values[near]) if near.size else 0.0
+        return values
+
+    def flagged(self, which: NDArray[np.bool_], count: int) -> NDArray[np.intp]:
+        """Indices of the data's lines ``0 … count−1`` that are ``unusable`` or ``wild``."""
+        lines = np.flatnonzero(which) + self.first
+        return lines[(lines >= 0) & (lines < count)]
+
+
+def measure_levels(
+    section: NDArray[np.float32], rule: OverscanRule, first: int, *, saturation: float, quantum: float
+) -> OverscanLevels | None:
+    """Measure an overscan by the rule of its instrument.
+
+    Parameters
+    ----------
+    section : float32 array ``[line, sample]``
+        Overscan in readout order, samples counted from the data [raw counts or adu].
+    rule : OverscanRule
+        Method and skipped samples; ``none`` measures nothing.
+    first : int
+        Line of the data that the first line of the section belongs to.
+    saturation : float
+        Samples at or above it are left out.
+    quantum : float
+        Step of the numbers: 1 for integer raws, 0 for floats.
+
+    Returns
+    -------
+    OverscanLevels or None
+        None if there is no overscan, the rule is ``none``, or all samples are skipped.
+    """
+    used = np.ascontiguousarray(section[:, rule.skip_leading : section.shape[1] - rule.skip_trailing])
+    if rule.method == "none" or not used.size:
+        return None
+    levels, scatter = np.empty(len(used)), np.empty(len(used))
+    _kernels.line_medians(used, saturation, quantum, levels, scatter)
+    unusable = np.isnan(levels)
+    wild = np.zeros(levels.size, bool)
+    _kernels.find_wild(levels, BLOCK, WILD, quantum * QUANTISATION, wild)
+    medians = np.where(wild, np.nan, levels)
+    if rule.method in ("median", "mean"):
+        return _whole_section(used, rule.method, medians, scatter, first, unusable, quantum)
+    noise = measure(used, medians, scatter, median=True, quantum=quantum)
+    if rule.method == "mean_per_line" and noise is not None:
+        _kernels.line_means(used, medians, CLIP * noise.value, levels)
+        noise = measure(used, np.where(wild, np.nan, levels), scatter, median=False, quantum=quantum)
+    variance = _line_variance(noise, used.shape[1], rule.method == "median_per_line", quantum)
+    return OverscanLevels(first, levels, unusable, wild, variance, noise)
+
+
+def _whole_section(
+    used: NDArray[np.float32],
+    method: str,
+    medians: Levels1d,
+    scatter: Levels1d,
+    first: int,
+    unusable: NDArray[np.bool_],
+    quantum: float,
+) -> OverscanLevels:
+    """One level for all lines: the median or clipped mean of the samples of the usable, tame lines."""
+    tame = np.isfinite(medians)
+    samples = used[tame].ravel()
+    nothing = np.zeros(unusable.size, bool)
+    if not samples.size:
+        return OverscanLevels(first, medians, ~nothing, nothing, 0.0, None)
+    level = float(_kernels.grouped_median(samples, samples.size, quantum))
+    flat = np.where(tame, level, np.nan)
+    # About one level for all lines the scatter of a line includes how far that line is off.
+    about = scatter + (medians - level) ** 2
+    noise = measure(used, flat, about, median=method == "median", quantum=quantum)
+    if method == "mean" and noise is not None:
+        kept = samples[np.abs(samples - level) <= CLIP * noise.value]
+        level = float(np.mean(kept, dtype=np.float64))
+        noise = measure(used, np.where(tame, level, np.nan), about, median=False, quantum=quantum)
+    variance = _line_variance(noise, samples.size, method == "median", quantum)
+    return OverscanLevels(first, np.full(unusable.size, level), nothing, nothing, variance, noise)
+
+
+def _line_variance(noise: ReadNoise | None, n: int, median: bool, quantum: float) -> float:
+    if noise is None:
+        return 0.0
+    return level_factor(n, median=median, sigma=noise.value if quantum else math.inf) * noise.value**2 / n
