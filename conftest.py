@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,3 +24,18 @@ def shared() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def cpp() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command line as a user would: a process of its own, output captured."""
+
+    def run(*arguments: object, cwd: Path | None = None, code: int = 0) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "cpp_framework.cli.main", *map(str, arguments)]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("CPP_")}
+        done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == code, f"{command}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    return run

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cpp_framework.camera.catalogue import load_instrument, read_instrument
+from cpp_framework.camera.catalogue import instrument_text, load_instrument, read_instrument
 from cpp_framework.camera.instrument import Instrument
 from cpp_framework.declare import load
 from cpp_framework.execute import make_executor
@@ -60,8 +60,8 @@ class Repository:
 
     def add_instrument(self, name_or_path: str) -> Instrument:
         """Copy a shipped instrument or a file into the repository; the same content again changes nothing."""
-        instrument, text = load_instrument(name_or_path)
-        self.store.add_instrument(text, instrument.name)
+        instrument = load_instrument(name_or_path)
+        self.store.add_instrument(instrument_text(name_or_path), instrument.name)
         return instrument
 
     def ingest(

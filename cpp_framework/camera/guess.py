@@ -5,20 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from cpp_framework.camera.hdu import HduHeader
+from cpp_framework.errors import InstrumentError
 from cpp_framework.model.geometry import Box, Section
 
 
 @dataclass
 class AmplifierGuess:
-    """One amplifier as the headers describe it. ``sides`` maps region names to boxes inside the HDU.
+    """One amplifier as the headers describe it.
 
-    ``place`` is where a header puts it in the detector (in unbinned or binned pixels, as the header counts),
-    ``target`` where the proposal puts it.
+    ``sides`` maps region names to boxes inside the HDU. ``suffix`` ends its keywords if several amplifiers share the
+    HDU. ``place`` is where a header puts it in the detector (in unbinned pixels), ``target`` where the proposal does.
     """
 
     header: HduHeader
     name: str
     data: Box
+    suffix: str = ""
     sides: dict[str, Box] = field(default_factory=dict)
     place: Section | None = None
     target: Section | None = None
@@ -47,9 +49,7 @@ class DetectorGuess:
 
 
 def section_of(header: HduHeader, *keywords: str) -> Section | None:
-    """Return the first of several keywords that holds a FITS section; placeholders such as ``[0:0,0:0]`` do not count."""
-    from cpp_framework.errors import InstrumentError
-
+    """Return the first of several keywords that holds a FITS section; ``[0:0,0:0]`` and the like do not count."""
     for keyword in keywords:
         value = header.get(keyword)
         if isinstance(value, str):

@@ -56,32 +56,34 @@ def eso_outputs(header: HduHeader) -> list[int]:
     return [i for i in range(1, 17) if count(header, f"ESO DET OUT{i} NX") > 0]
 
 
-def eso_amplifiers(header: HduHeader, columns: int, rows: int) -> list[AmplifierGuess]:
+def eso_amplifiers(header: HduHeader, describing: HduHeader) -> list[AmplifierGuess]:
     """Amplifiers from ``ESO DET OUTn``: corner (X, Y), valid pixels (NX, NY), pre- and overscan counts per direction.
 
     Ports at the left (lower) side of the chip are written prescan, data, overscan; those at the right (upper) side
-    mirrored, so that the overscans of two ports meet in the middle of the frame.
+    mirrored, so that the overscans of two ports meet in the middle of the frame. The cards may be in the primary
+    header (``describing``); ports whose data would leave the frame are left out.
     """
-    ports = eso_outputs(header)
-    middle_x = _middle(header, ports, "X")
-    middle_y = _middle(header, ports, "Y")
+    assert header.size is not None
+    columns, rows = header.size
+    ports = eso_outputs(describing)
+    middle = {axis: _middle(describing, ports, axis) for axis in "XY"}
     guesses = []
     for port in ports:
         base = f"ESO DET OUT{port}"
-        right = count(header, f"{base} X") > middle_x
-        upper = count(header, f"{base} Y") > middle_y
-        x = _stretch(header, base, "X", columns, mirrored=right)
-        y = _stretch(header, base, "Y", rows, mirrored=upper)
+        right, upper = (count(describing, f"{base} {axis}") > middle[axis] for axis in "XY")
+        x = _stretch(describing, base, "X", columns, mirrored=right)
+        y = _stretch(describing, base, "Y", rows, mirrored=upper)
         sides = {
-            "serial_prescan": Box(*_pair(x[0], y[1])),
-            "serial_overscan": Box(*_pair(x[2], y[1])),
-            "parallel_prescan": Box(*_pair(x[1], y[0])),
-            "parallel_overscan": Box(*_pair(x[1], y[2])),
+            "serial_prescan": _box(x[0], y[1]),
+            "serial_overscan": _box(x[2], y[1]),
+            "parallel_prescan": _box(x[1], y[0]),
+            "parallel_overscan": _box(x[1], y[2]),
         }
         guess = AmplifierGuess(
             header,
-            name=str(header.get(f"{base} NAME") or header.get(f"{base} ID") or f"OUT{port}"),
-            data=Box(*_pair(x[1], y[1])),
+            name=str(describing.get(f"{base} NAME") or describing.get(f"{base} ID") or f"OUT{port}"),
+            data=_box(x[1], y[1]),
+            suffix=str(port),
             sides={region: box for region, box in sides.items() if not box.empty},
             readout=("U" if upper else "L") + ("R" if right else "L"),
             notes=["regions come from counts (ESO DET OUTn PRSCX, NX, OVSCX …): compare with the pixels"],
@@ -95,6 +97,7 @@ Range = tuple[int, int]
 
 
 def _middle(header: HduHeader, ports: list[int], axis: str) -> float:
+    """Where the chip's left (lower) half ends; without its size, between the corners of the ports."""
     corners = [count(header, f"ESO DET OUT{port} {axis}") for port in ports]
     size = count(header, f"ESO DET CHIP1 N{axis}")
     return size / 2 if size else (max(corners) if len(set(corners)) == 1 else (max(corners) + min(corners)) / 2)
@@ -109,5 +112,5 @@ def _stretch(header: HduHeader, base: str, axis: str, length: int, *, mirrored: 
     return (start, length), (start - valid, start), (start - valid - after, start - valid)
 
 
-def _pair(x: Range, y: Range) -> tuple[int, int, int, int]:
-    return (x[0], y[0], x[1], y[1])
+def _box(x: Range, y: Range) -> Box:
+    return Box(x[0], y[0], x[1], y[1])

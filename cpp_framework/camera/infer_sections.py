@@ -1,4 +1,4 @@
-"""Amplifiers of one HDU from section keywords (DATASEC, BIASSEC …), NOAO style, also lettered for several in one HDU."""
+"""Amplifiers of one HDU from section keywords (DATASEC, BIASSEC …), also lettered for several in one HDU."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from cpp_framework.camera.guess import AmplifierGuess, section_of
 from cpp_framework.camera.hdu import HduHeader
-from cpp_framework.model.geometry import Box, Section
+from cpp_framework.model.geometry import Box
 
 _LETTERED = re.compile(r"^(?:DATASEC|TRIMSEC|TSEC)([A-H]|[1-9][0-9]?)$")
 MIN_OVERSCAN = 4
@@ -37,6 +37,7 @@ def sectioned_amplifier(header: HduHeader, columns: int, rows: int, suffix: str 
         header,
         name=str(header.get(f"AMPNAME{suffix}") or header.get(f"AMPID{suffix}") or suffix or header.name),
         data=data,
+        suffix=suffix,
         sides=sides,
         place=section_of(header, f"DETSEC{suffix}", f"CCDSEC{suffix}", f"DSEC{suffix}", f"CSEC{suffix}"),
         readout=_readout(header, suffix, data, sides),
@@ -103,5 +104,3 @@ def _readout(header: HduHeader, suffix: str, data: Box, sides: dict[str, Box]) -
     right = ampsec.reversed_x if ampsec is not None else serial is not None and serial.x1 <= data.x0
     upper = ampsec.reversed_y if ampsec is not None else parallel is not None and parallel.y1 <= data.y0
     return ("U" if upper else "L") + ("R" if right else "L")
-
-

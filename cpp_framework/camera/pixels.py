@@ -36,10 +36,10 @@ class FramePixels:
         """Pixels of each HDU of a frame, ``[y, x]``."""
         return read_planes(path, self.hdus)
 
-    def is_constant(self, amp: AmplifierGuess, path: Path) -> bool:
-        """Whether all pixels of an amplifier's data are the same: it was not read."""
-        data = self.planes(path)[amp.header.index][amp.data.slices]
-        return bool(data.min() == data.max())
+    def constant(self, amplifiers: Iterable[AmplifierGuess]) -> list[str]:
+        """Names of amplifiers whose data pixels are all the same in the first frame: they were not read."""
+        planes = self.planes(self.paths[0])
+        return [amp.name for amp in amplifiers if np.ptp(planes[amp.header.index][amp.data.slices]) == 0]
 
     def find_split(self, hdu: int, data: Box, left: Box, right: Box) -> int | None:
         """Column (0-based) of ``data`` where the bias level of overscan ``left`` gives way to that of ``right``.
@@ -51,7 +51,9 @@ class FramePixels:
         columns = np.median(plane[data.slices].astype(float), axis=0)
         levels = [float(np.mean(plane[box.slices])) for box in (left, right)]
         from_left, from_right = (np.abs(columns - level) for level in levels)
-        cost = np.concatenate([[0.0], np.cumsum(from_left)]) + np.concatenate([np.cumsum(from_right[::-1])[::-1], [0.0]])
+        cost = np.concatenate([[0.0], np.cumsum(from_left)]) + np.concatenate(
+            [np.cumsum(from_right[::-1])[::-1], [0.0]]
+        )
         split = int(np.argmin(cost))
         scatter = float(np.median(np.concatenate([from_left[:split], from_right[split:]])))
         if split in (0, columns.size) or abs(levels[0] - levels[1]) < SPLIT_SIGNIFICANCE * max(scatter, 0.1):

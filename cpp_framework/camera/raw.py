@@ -23,7 +23,10 @@ from cpp_framework.model.geometry import Box
 
 Pixels = NDArray[Any]
 Hdu = int | str
-NO_PIXELS: Pixels = np.zeros((0, 0), np.uint16)
+
+
+def _no_pixels() -> Pixels:
+    return np.zeros((0, 0), np.uint16)
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,10 @@ class RawAmplifier:
 
     amplifier: Amplifier
     data: Pixels
-    serial_prescan: Pixels = field(default=NO_PIXELS)
-    serial_overscan: Pixels = field(default=NO_PIXELS)
-    parallel_prescan: Pixels = field(default=NO_PIXELS)
-    parallel_overscan: Pixels = field(default=NO_PIXELS)
+    serial_prescan: Pixels = field(default_factory=_no_pixels)
+    serial_overscan: Pixels = field(default_factory=_no_pixels)
+    parallel_prescan: Pixels = field(default_factory=_no_pixels)
+    parallel_overscan: Pixels = field(default_factory=_no_pixels)
     origins: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
@@ -80,7 +83,8 @@ def read_raw(path: str | Path, instrument: Instrument, exposure: Exposure) -> Ra
     layout = instrument.layout(exposure.detector)
     if exposure.binning != instrument.binning:
         raise IncompatibleError(
-            f"{path}: binned {_times(exposure.binning)}, the geometry of {instrument.name} is {_times(instrument.binning)}",
+            f"{path}: binning {_times(exposure.binning)}; "
+            f"the geometry of {instrument.name} is written for {_times(instrument.binning)}",
             hint="write a second instrument file for this binning",
         )
     window = window_of(exposure, layout)

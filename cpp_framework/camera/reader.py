@@ -13,7 +13,6 @@ from cpp_framework.camera.rules import Scalar, same
 from cpp_framework.errors import RawFileError
 from cpp_framework.model.exposure import Exposure
 
-
 _OTHER_FRAME = "a windowed or binned frame needs its own instrument file (`cpp instrument init`)"
 
 

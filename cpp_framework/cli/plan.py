@@ -76,6 +76,8 @@ def _print(planned: Plan) -> None:
         if unit.refused:
             refused = [(one.selection, one.exposure.id, one.reason) for one in unit.refused]
             print_table(f"{unit.name}: refused", ("selection", "exposure", "reason"), refused)
+        for note in unit.notes:
+            say(f"note: {unit.name}: {note}")
     if any(unit.n_exposures for unit in planned.units):
         say("noise penalty: how much a corrected frame's noise grows from the stack's own, sqrt(1 + 1/N) - 1")
 
@@ -116,6 +118,7 @@ def _as_json(unit: Unit) -> dict[str, Any]:
         },
         "refused": [{"exposure": one.exposure.id, "reason": one.reason} for one in unit.refused],
         "needs": {name: need.record.model_dump(mode="json") for name, need in unit.needs.items()},
+        "notes": list(unit.notes),
         "noise_penalty": _penalty(unit),
         "recipe": unit.recipe,
         "existing": unit.existing,

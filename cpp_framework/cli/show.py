@@ -8,6 +8,7 @@ import typer
 
 from cpp_framework.cli import options
 from cpp_framework.cli.output import print_json, print_table
+from cpp_framework.errors import NotFoundError
 
 if TYPE_CHECKING:
     from cpp_framework.api import Repository
@@ -117,9 +118,12 @@ def _print_bits(product: Product) -> None:
 
     from cpp_framework.model.mask import MEANINGS, Mask
 
-    mask = product.planes().get("DQ")
+    planes = product.planes()
+    if "DQ" not in planes:
+        raise NotFoundError(f"a {type(product).__name__} has no mask", hint="cpp show tells what it has")
     rows = []
-    for bit in Mask if mask is not None else ():
+    mask = planes["DQ"]
+    for bit in Mask:
         count = int(np.count_nonzero(mask & np.uint32(bit)))
         rows.append((bit.name, int(bit).bit_length() - 1, count, MEANINGS[bit]))
     print_table("mask planes", ("plane", "bit", "pixels", "meaning"), rows)

@@ -42,9 +42,9 @@ def assemble(raw: RawFrame, up_to: Stage, *, fused: bool) -> Image:
     """
     image = _empty_image(raw)
     rules = raw.instrument.overscan
-    saturations = {amp.amplifier.adc_maximum for amp in raw.amplifiers.values()} - {None}
-    levels = ", ".join(f"{level:g}" for level in sorted(saturations, key=float)) or "unknown"
-    image.applied.append(f"ADC saturation: raw >= {levels} adu" if saturations else "ADC saturation: limit unknown")
+    limits = sorted({amp.adc_maximum for amp in raw.detector.amplifiers if amp.adc_maximum is not None})
+    saturation = f"raw >= {', '.join(f'{limit:g}' for limit in limits)}" if limits else "limit unknown"
+    image.applied.append(f"ADC saturation: {saturation}")
     if up_to >= Stage.SERIAL_OVERSCAN:
         image.applied.append(_describe("serial", rules.serial, "row"))
     if fused:

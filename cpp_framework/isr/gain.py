@@ -72,15 +72,15 @@ def apply_gains(image: Image, gains: Gains) -> None:
             record.gain_source = gains.source
         return
     for amp in image.detector.amplifiers:
-        record, view = image.records[amp.name], image.amp(amp.name)
+        record, box = image.records[amp.name], amp.box.slices
         gain = gains.values.get(amp.name)
         if gain is None:
-            view.mask |= np.uint32(Mask.DEAD_AMPLIFIER)
+            image.mask[box] |= np.uint32(Mask.DEAD_AMPLIFIER)
             record.gain_source = f"missing in {gains.source}"
             continue
-        view.data *= np.float32(gain)
-        if view.variance is not None:
-            view.variance *= np.float32(gain**2)
+        image.data[box] *= np.float32(gain)
+        if image.variance is not None:
+            image.variance[box] *= np.float32(gain**2)
         for side in image.overscans.get(amp.name, {}).values():
             side *= np.float32(gain)
         record.gain, record.gain_source = gain, gains.source

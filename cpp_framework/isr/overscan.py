@@ -8,7 +8,9 @@ Rules
 * A line of which less than half is usable is *unusable*.
 * A line is *wild* (charge bled into it) if its level is further from the median of its block of 100 lines than ten
   times the scatter (scaled MAD) inside the block. The scatter is measured, so rows that really jump about stay.
-* Unusable, wild and absent lines take the median level of the five nearest good lines on each side.
+* Unusable, wild and absent lines take the median level of the five nearest good lines on each side; lines beyond the
+  first or last good one that of the hundred nearest. A serial section that also covers the rows of the parallel
+  overscan is better: declare it so where the camera reads those pixels.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from cpp_framework.isr.read_noise import CLIP, QUANTISATION, ReadNoise, level_fa
 WILD = 10.0
 BLOCK = 100
 SIDE = 5
+BEYOND = 100
 
 Levels1d = NDArray[np.float64]
 
@@ -57,10 +60,16 @@ class OverscanLevels:
             own = slice(begin - self.first, end - self.first)
             values[begin - first : end - first] = np.where(self.good[own], self.values[own], np.nan)
         good = np.flatnonzero(self.good)
-        for line in np.flatnonzero(np.isnan(values)):
-            at = int(np.searchsorted(good, line + first - self.first))
-            near = good[max(0, at - SIDE) : at + SIDE]
-            values[line] = np.median(self.values[near]) if near.size else 0.0
+        lines = np.flatnonzero(np.isnan(values))
+        if not good.size:
+            values[lines] = 0.0
+            return values
+        position = lines + first - self.first
+        at = np.searchsorted(good, position)
+        for place in np.unique(at):
+            # Beyond the section one level serves many lines, so its own noise must be small.
+            reach = SIDE if 0 < place < good.size else BEYOND
+            values[lines[at == place]] = np.median(self.values[good[max(0, place - reach) : place + reach]])
         return values
 
     def flagged(self, which: NDArray[np.bool_], count: int) -> NDArray[np.intp]:

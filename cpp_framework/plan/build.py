@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,6 +30,7 @@ class _Draft:
     key: Mapping[str, Any]
     chosen: Mapping[str, tuple[Exposure, ...]]
     refused: tuple[Refusal, ...]
+    notes: tuple[str, ...] = ()
 
 
 def make_plan(request: Request, store: Store, instruments: Callable[[str], Instrument], plugins: Plugins) -> Plan:
@@ -40,44 +42,53 @@ def make_plan(request: Request, store: Store, instruments: Callable[[str], Instr
         No exposure in the repository is of the kind wanted.
     """
     calibration = plugins.type(request.type)
-    settings = resolve_config(
-        load(calibration.config, wanted_by=calibration.name), request.config_file, request.settings
-    )
-    drafts = _drafts(calibration, request, store, instruments)
+    config_class = load(calibration.config, wanted_by=calibration.name)
+    settings = resolve_config(config_class, request.config_file, request.settings, name=calibration.name)
+    refused: Counter[str] = Counter()
+    if calibration.inputs:
+        drafts = _drafts(calibration, request, store, instruments, refused)
+    else:
+        drafts = _drafts_from_products(calibration, request, store)
     if not drafts:
-        kinds = ", ".join(sorted({inputs.kind for inputs in calibration.inputs})) or "usable products"
-        raise InputsMissingError(
-            f"nothing to make a {calibration.name} from: no exposures of kind {kinds} match in {store.root}",
-            hint="cpp find lists the exposures; cpp ingest adds some",
-        )
+        raise _nothing(calibration, store, refused)
     digests = store.raw_digests(_paths(drafts), threads=os.cpu_count() or 1)
     units = [_unit(draft, calibration, request, settings, store, instruments, digests) for draft in drafts]
     return Plan(request, tuple(units))
 
 
+def _nothing(calibration: CalibrationType, store: Store, refused: Counter[str]) -> InputsMissingError:
+    kinds = ", ".join(sorted({inputs.kind for inputs in calibration.inputs})) or "usable products"
+    why = "; ".join(f"{count} because {reason}" for reason, count in refused.most_common(5))
+    return InputsMissingError(
+        f"nothing to make a {calibration.name} from: no exposures of kind {kinds} match in {store.root}"
+        + (f" (refused: {why})" if why else ""),
+        hint="cpp find lists the exposures; cpp ingest adds some",
+    )
+
+
 def _drafts(
-    calibration: CalibrationType, request: Request, store: Store, instruments: Callable[[str], Instrument]
+    calibration: CalibrationType,
+    request: Request,
+    store: Store,
+    instruments: Callable[[str], Instrument],
+    refused: Counter[str],
 ) -> list[_Draft]:
-    if not calibration.inputs:
-        return _drafts_from_products(calibration, request, store)
     names = [request.instrument] if request.instrument else store.instruments()
+    filters = parse_filters(request.filters)
+    exclude = [store.exposure(text)[0].id for text in request.exclude]
     drafts = []
     for name in names:
-        groups = {
-            inputs.name: _groups(inputs, name, request, store, instruments(name)) for inputs in calibration.inputs
-        }
+        candidates, tolerances = store.exposures(name), instruments(name).tolerances
+        groups = {}
+        for inputs in calibration.inputs:
+            found = select(candidates, inputs, filters, exclude=exclude, tolerances=tolerances)
+            groups[inputs.name] = found.groups
+            refused.update(reason for _, reason in found.refused)
         drafts += _join(name, calibration.inputs, groups)
     return drafts
 
 
-def _groups(inputs: Inputs, name: str, request: Request, store: Store, instrument: Instrument) -> list[Group]:
-    candidates = store.exposures(instrument=name)
-    filters = parse_filters(request.filters)
-    selection = select(candidates, inputs, filters, exclude=request.exclude, tolerances=instrument.tolerances)
-    return list(selection.groups)
-
-
-def _join(name: str, all_inputs: Sequence[Inputs], groups: Mapping[str, list[Group]]) -> list[_Draft]:
+def _join(name: str, all_inputs: Sequence[Inputs], groups: Mapping[str, Sequence[Group]]) -> list[_Draft]:
     """One draft per group of the first selection, with the groups of the others that agree with its key."""
     first, *others = all_inputs
     drafts = []
@@ -88,17 +99,22 @@ def _join(name: str, all_inputs: Sequence[Inputs], groups: Mapping[str, list[Gro
             match = [g for g in groups[inputs.name] if all(g.key[field] == group.key[field] for field in shared)]
             if match:
                 together[inputs.name] = match[0]
-        chosen = {
-            inputs.name: tuple(one.exposure for one in together[inputs.name].chosen) if inputs.name in together else ()
-            for inputs in all_inputs
-        }
-        refused = tuple(
-            Refusal(selection, stored.exposure, reason)
-            for selection, one in together.items()
-            for stored, reason in one.refused
-        )
-        drafts.append(_Draft(name, int(group.key["detector"]), group.key, chosen, refused))
+        drafts.append(_draft(name, all_inputs, group.key, together))
     return drafts
+
+
+def _draft(name: str, all_inputs: Sequence[Inputs], key: Mapping[str, Any], together: Mapping[str, Group]) -> _Draft:
+    chosen = {
+        inputs.name: tuple(one.exposure for one in together[inputs.name].chosen) if inputs.name in together else ()
+        for inputs in all_inputs
+    }
+    refused = tuple(
+        Refusal(selection, stored.exposure, reason)
+        for selection, group in together.items()
+        for stored, reason in group.refused
+    )
+    notes = tuple(note for group in together.values() for note in group.notes)
+    return _Draft(name, int(key["detector"]), key, chosen, refused, notes)
 
 
 def _drafts_from_products(calibration: CalibrationType, request: Request, store: Store) -> list[_Draft]:
@@ -124,7 +140,7 @@ def _unit(
     draft: _Draft,
     calibration: CalibrationType,
     request: Request,
-    settings: Resolved,
+    settings: Resolved[Any],
     store: Store,
     instruments: Callable[[str], Instrument],
     digests: Mapping[str, str],
@@ -141,6 +157,7 @@ def _unit(
         key=draft.key,
         inputs=inputs,
         refused=draft.refused,
+        notes=draft.notes,
         needs={},
         settings=settings.config.model_dump(mode="json"),
         origins=settings.origins,
@@ -158,7 +175,7 @@ def _with_recipe(
     needs: Mapping[str, Need],
     calibration: CalibrationType,
     instrument: Instrument,
-    settings: Resolved,
+    settings: Resolved[Any],
     store: Store,
 ) -> Unit:
     recipe = recipe_of(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from cpp_framework.camera.instrument import Instrument
 from cpp_framework.declare import CalibrationType, Config, Stage, load
-from cpp_framework.isr import Chain, Step
+from cpp_framework.isr.chain import Chain, Step
 from cpp_framework.model.product import Product
 from cpp_framework.plugins import Plugins
 
@@ -29,4 +29,4 @@ def build_chain(
             providers[name] = product
         config: Config = load(owner.config, wanted_by=f"type {name!r}")()
         steps += [Step(name, corrector, product, config) for corrector in owner.correctors]
-    return Chain(instrument, detector, calibration.inputs_up_to, steps, providers)
+    return Chain(instrument, detector, calibration.inputs_up_to, steps, providers=providers)

@@ -61,7 +61,8 @@ class Unit:
     """One product to make: everything that decides its content, and the recipe digest over it.
 
     ``inputs`` maps selection names to exposures in order of time (for paired inputs: pairs one after the other).
-    ``blocked`` says why it cannot be made; ``existing`` is the id of an intact product of the same recipe.
+    ``notes`` tell what could not be judged; ``blocked`` says why it cannot be made; ``existing`` is the id of an intact
+    product of the same recipe.
     """
 
     type: str
@@ -76,6 +77,7 @@ class Unit:
     origins: Mapping[str, str]
     recipe: str = ""
     existing: str = ""
+    notes: tuple[str, ...] = ()
     blocked: str = ""
     hint: str = ""
 

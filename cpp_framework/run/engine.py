@@ -14,9 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cpp_framework.camera.instrument import Instrument
+from cpp_framework.camera.window import crop_detector, window_of
 from cpp_framework.declare import CalibrationType
 from cpp_framework.errors import CppError
-from cpp_framework.isr import Spool
+from cpp_framework.isr.spool import Spool
+from cpp_framework.model.detector import Detector
+from cpp_framework.model.exposure import Exposure
 from cpp_framework.model.header import Header
 from cpp_framework.model.identity import new_id
 from cpp_framework.model.measurement import Measurement
@@ -141,7 +144,7 @@ class Engine:
             raise
         finally:
             for one in active:
-                shutil.rmtree(one.job.spool, ignore_errors=True)
+                shutil.rmtree(one.job.scratch, ignore_errors=True)
 
     def _loop(self, active: list[_Active], futures: dict[Future[Any], tuple[_Active, str]]) -> None:
         self._submit(active, futures)
@@ -166,7 +169,7 @@ class Engine:
             one.solving = True
             shared = Shared(one.measurements(), one.pooled)
             futures[self._executor.submit(work.solve, one.job, shared)] = (one, "solve")
-        workers = min(self._budget.workers(self._detector(one.job)) for one in active) if active else 1
+        workers = min((self._budget.workers(_whole(one.job)) for one in active), default=1)
         for one in active:
             while one.todo and len(futures) < workers:
                 selection, index = one.todo.popleft()
@@ -201,7 +204,7 @@ class Engine:
         solved = time.perf_counter()
         record = self._publish(result)
         active.remove(one)
-        shutil.rmtree(one.job.spool, ignore_errors=True)
+        shutil.rmtree(one.job.scratch, ignore_errors=True)
         now = time.perf_counter()
         writing = result.write_seconds + now - solved
         self._results.append(
@@ -217,7 +220,7 @@ class Engine:
             return
         active.remove(one)
         one.todo.clear()
-        shutil.rmtree(one.job.spool, ignore_errors=True)
+        shutil.rmtree(one.job.scratch, ignore_errors=True)
         reason = str(error) if isinstance(error, CppError) else f"{type(error).__name__}: {error}"
         hint = error.hint if isinstance(error, CppError) else "run again with --jobs 1 --debug for the traceback"
         self._results.append(UnitResult(one.job.unit, "failed", reason=reason, hint=hint))
@@ -225,14 +228,14 @@ class Engine:
     def _activate(self, unit: Unit, together: int) -> _Active:
         calibration = self._plugins.type(unit.type)
         instrument = self._instruments(unit.instrument)
-        detector = instrument.detector(unit.detector)
         product_id = new_id()
         n_frames = sum(len(unit.inputs[inputs.name]) for inputs in calibration.inputs if inputs.frames)
-        spool = self._budget.scratch(detector, n_frames, self._store.root) / f"cpp-{product_id}"
+        scratch = self._budget.scratch(instrument.detector(unit.detector), n_frames, self._store.root)
         job = Job(
             unit=unit,
             instrument=instrument,
-            spool=spool,
+            scratch=scratch / f"cpp-{product_id}",
+            spools={},
             measurements=self._store.root / "cache" / "measurements",
             staged=self._store.staging_file(unit.recipe),
             threads=max(1, self._budget.jobs // together),
@@ -242,15 +245,26 @@ class Engine:
         )
         todo: deque[tuple[str, int]] = deque()
         for inputs in calibration.inputs:
-            exposures = [planned.exposure for planned in unit.inputs[inputs.name]]
-            Spool.create(spool / inputs.name, detector, exposures, work.output_unit(job))
-            size = 2 if inputs.pairing else 1
+            exposures = tuple(planned.exposure for planned in unit.inputs[inputs.name])
+            folder = job.scratch / inputs.name
+            job.spools[inputs.name] = Spool.create(
+                folder, _read_out(instrument, exposures), exposures, work.unit_of(job)
+            )
             if calibration.measure or inputs.frames:
-                todo.extend((inputs.name, i) for i in range(len(exposures) // size))
+                todo.extend((inputs.name, i) for i in range(len(exposures) // (2 if inputs.pairing else 1)))
         return _Active(job, calibration, todo)
 
-    def _detector(self, job: Job) -> Any:
-        return job.instrument.detector(job.unit.detector)
+
+def _whole(job: Job) -> Detector:
+    return job.instrument.detector(job.unit.detector)
+
+
+def _read_out(instrument: Instrument, exposures: Sequence[Exposure]) -> Detector:
+    """The part of the detector that was read: all of it, or the window the exposures share."""
+    first = exposures[0]
+    detector = instrument.detector(first.detector)
+    window = window_of(first, instrument.layout(first.detector))
+    return detector if window is None else crop_detector(detector, window)
 
 
 def _settled(unit: Unit) -> UnitResult:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cpp_framework.camera.instrument import Instrument
+from cpp_framework.isr.spool import Spool
 from cpp_framework.model.measurement import Measurement
 from cpp_framework.plan.unit import Unit
 
@@ -15,12 +16,14 @@ from cpp_framework.plan.unit import Unit
 class Job:
     """One unit with everything a worker needs: the instrument, where to keep frames, and who is asking.
 
-    ``spool`` is the folder of the unit's corrected frames; ``measurements`` the folder of cached measurements.
+    ``scratch`` is the folder of the unit's corrected frames, ``spools`` where each selection's frames go in it;
+    ``measurements`` is the folder of cached measurements.
     """
 
     unit: Unit
     instrument: Instrument
-    spool: Path
+    scratch: Path
+    spools: dict[str, Spool]
     measurements: Path
     staged: Path
     threads: int

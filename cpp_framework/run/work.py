@@ -10,9 +10,11 @@ from typing import Any
 
 from cpp_framework.camera.raw import read_raw
 from cpp_framework.config import recipe_settings
-from cpp_framework.declare import CalibrationType, Config, Inputs, load
+from cpp_framework.declare import CalibrationType, Config, Inputs, Stage, load
 from cpp_framework.errors import ContractError
-from cpp_framework.isr import Chain, Spool
+from cpp_framework.isr.chain import Chain
+from cpp_framework.isr.gain import Gains
+from cpp_framework.isr.spool import SpooledFrames
 from cpp_framework.model import fits as product_fits
 from cpp_framework.model.context import Context, Frames
 from cpp_framework.model.identity import digest_of
@@ -23,6 +25,7 @@ from cpp_framework.plan.chain import build_chain
 from cpp_framework.plan.recipe import measurement_parts, measurement_recipe
 from cpp_framework.plan.unit import PlannedExposure
 from cpp_framework.plugins import installed
+from cpp_framework.run.frames import MeasuredFrames
 from cpp_framework.run.job import Job, Measured, Shared, Staged
 from cpp_framework.run.provenance import make_header
 from cpp_framework.store.measurements import read_measurement, write_measurement
@@ -38,9 +41,8 @@ def correct_and_measure(job: Job, selection: str, index: int) -> Measured:
         return Measured(selection, index, known)
     images = [_correct(job, one) for one in planned]
     if inputs.frames:
-        spool = Spool.open(job.spool / selection)
         for offset, image in enumerate(images):
-            spool.write(index * len(planned) + offset, image)
+            job.spools[selection].write(index * len(planned) + offset, image)
     if calibration.measure and known is None:
         known = _measure(job, calibration, inputs, images)
         write_measurement(cached, known)
@@ -67,7 +69,7 @@ def solve(job: Job, shared: Shared) -> Staged:
         raise ContractError(
             f"solve of {calibration.name!r} returned a {type(product).__name__}; it declares {product_class.__name__}"
         )
-    product = _with_header(job, calibration, product)
+    product = _with_header(job, calibration, product, _applied(inputs))
     solved = time.perf_counter()
     job.staged.parent.mkdir(parents=True, exist_ok=True)
     product_fits.write(product, job.staged)
@@ -75,24 +77,31 @@ def solve(job: Job, shared: Shared) -> Staged:
     return Staged(job.staged, product.header.model_dump_json(), solved - start, time.perf_counter() - solved)
 
 
-def output_unit(job: Job) -> str:
+def unit_of(job: Job) -> str:
     """Unit of the frames `solve` will see."""
-    return _chain(job).unit
-
-
-def _with_header(job: Job, calibration: CalibrationType, product: Product) -> Product:
     chain = _chain(job)
+    return "electron" if chain.up_to >= Stage.GAIN and chain.gains.values else "adu"
+
+
+def _with_header(job: Job, calibration: CalibrationType, product: Product, applied: tuple[str, ...]) -> Product:
+    gains = _chain(job).gains if unit_of(job) == "electron" else Gains()
     header = make_header(
         job,
         calibration,
         job.instrument.detector(job.unit.detector),
         refused=product.refused,
-        applied=tuple(chain.describe()),
-        gains=chain.gains.values,
-        gain_source=chain.gains.source,
+        applied=applied,
+        gains=gains.values,
+        gain_source=gains.source,
         owner=installed().owners.get(calibration.name, ""),
     )
     return product.with_header(header)
+
+
+def _applied(inputs: Mapping[str, Frames]) -> tuple[str, ...]:
+    """What was done to the exposures, in order; the same for all of a selection."""
+    steps = [step for frames in inputs.values() if isinstance(frames, SpooledFrames) for step in frames.applied(0)]
+    return tuple(dict.fromkeys(steps))
 
 
 def _measure(job: Job, calibration: CalibrationType, inputs: Inputs, images: list[Image]) -> Measurement:
@@ -105,8 +114,10 @@ def _measure(job: Job, calibration: CalibrationType, inputs: Inputs, images: lis
 
 
 def _frames(job: Job, inputs: Inputs, shared: Shared) -> Frames:
-    spool = Spool.open(job.spool / inputs.name)
-    return spool.frames(measurements=shared.measurements.get(inputs.name, ()), shared=shared.pooled)
+    measurements = shared.measurements.get(inputs.name, ())
+    if not inputs.frames:
+        return MeasuredFrames(job.spools[inputs.name], measurements, shared.pooled)
+    return job.spools[inputs.name].frames(measurements, shared.pooled)
 
 
 def _group(job: Job, inputs: Inputs, index: int) -> list[PlannedExposure]:

@@ -6,7 +6,13 @@ Importing this package compiles nothing and does not import numba; the first cal
 from cpp_framework.stats.arrays import ArrayFrames
 from cpp_framework.stats.cache import prepare_numba_cache
 from cpp_framework.stats.combine import Combined, combine
-from cpp_framework.stats.deviant import Deviant, find_deviant_exposures, used_exposures
+from cpp_framework.stats.deviant import (
+    Deviant,
+    StackStatistics,
+    find_deviant_exposures,
+    stack_statistics,
+    used_exposures,
+)
 from cpp_framework.stats.noise import StackNoise, measure_stack_noise, noise_penalty, read_noise_from_differences
 from cpp_framework.stats.robust import (
     AmplifierStatistics,
@@ -27,6 +33,7 @@ __all__ = [
     "Moments",
     "Profiles",
     "StackNoise",
+    "StackStatistics",
     "block_means",
     "clipped_moments",
     "combine",
@@ -38,5 +45,6 @@ __all__ = [
     "profiles",
     "read_noise_from_differences",
     "row_pair_noise",
+    "stack_statistics",
     "used_exposures",
 ]

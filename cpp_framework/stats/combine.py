@@ -213,4 +213,4 @@ def _add_common_bits(masks: NDArray[np.uint32], which: NDArray[np.int64], mask: 
         count = np.zeros(mask.shape, np.uint16)
         for k in which:
             count += (masks[k] & bit) != 0
-        mask[2 * count > which.size] |= bit
+        mask[2 * count > which.size] |= np.uint32(bit)

@@ -37,11 +37,14 @@ class StackNoise:
         electron per unit of the frames, where Poisson noise of the signal is to be added. Leave it out for bias.
     source : mapping of amplifier name to str
         Where the read noise comes from.
+    error : mapping of amplifier name to float
+        One σ of the read noise, where it was measured on the frames themselves.
     """
 
     read_noise: Mapping[str, float | Sequence[float]]
     gain: Mapping[str, float] = field(default_factory=dict)
     source: Mapping[str, str] = field(default_factory=dict)
+    error: Mapping[str, float] = field(default_factory=dict)
 
     def variance(self, amplifier: str, exposures: NDArray[np.int64] | None = None) -> tuple[float, float]:
         """Variance of a sample as ``(at zero signal, per unit of signal)``.
@@ -71,24 +74,28 @@ def measure_stack_noise(
     """Noise of a stack's samples: from the overscan, else from differences of exposures, else inside the one there is.
 
     Overscan: read noise and the noise of the row levels that were subtracted with it, as the records tell. Needs
-    them for every exposure used. ``used_exposures`` is bool ``[exposure, amplifier]``, all by default.
+    them for every exposure used. ``used_exposures`` is bool ``[exposure, amplifier]``, all by default; an amplifier
+    without any is left out.
     """
     read_noise: dict[str, float | Sequence[float]] = {}
     source: dict[str, str] = {}
+    error: dict[str, float] = {}
     for index, amp in enumerate(frames.detector.amplifiers):
         used = np.arange(len(frames.exposures))
         if used_exposures is not None:
             used = np.flatnonzero(used_exposures[:, index])
+        if used.size == 0:
+            continue
         variances = [_overscan_variance(frames.records(amp.name)[k]) for k in used]
         if not np.any(np.isnan(variances)):
             read_noise[amp.name], source[amp.name] = math.sqrt(float(np.mean(variances))), "overscan"
-        elif used.size >= 2:
-            read_noise[amp.name] = read_noise_from_differences(frames, amp.box, used).value
-            source[amp.name] = "differences of exposures"
+            continue
+        if used.size >= 2:
+            noise, source[amp.name] = read_noise_from_differences(frames, amp.box, used), "differences of exposures"
         else:
-            read_noise[amp.name] = _noise_inside(frames, amp, int(used[0])).value
-            source[amp.name] = "differences of rows"
-    return StackNoise(read_noise, gain or {}, source)
+            noise, source[amp.name] = _noise_inside(frames, amp, int(used[0])), "differences of rows"
+        read_noise[amp.name], error[amp.name] = noise.value, noise.error or 0.0
+    return StackNoise(read_noise, gain or {}, source, error)
 
 
 def _overscan_variance(record: AmplifierRecord) -> float:

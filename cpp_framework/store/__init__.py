@@ -1,6 +1,6 @@
 """Registry and files: what is there, how it was made, and where it is."""
 
-from cpp_framework.store.locate import REGISTRY, find_root
+from cpp_framework.store.locate import REGISTRY, find_repository
 from cpp_framework.store.records import (
     Collection,
     CollectionKind,
@@ -24,5 +24,5 @@ __all__ = [
     "RawFile",
     "Store",
     "StoredExposure",
-    "find_root",
+    "find_repository",
 ]

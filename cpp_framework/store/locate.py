@@ -11,7 +11,7 @@ REGISTRY = "registry.sqlite3"
 VARIABLE = "CPP_REPO"
 
 
-def find_root(path: Path | str | None = None) -> Path:
+def find_repository(path: Path | str | None = None) -> Path:
     """Root of the repository: ``path`` if given, else ``$CPP_REPO``, else the nearest enclosing one.
 
     Raises

@@ -307,13 +307,11 @@ class Store:
         detector: int | None = None,
         label: str | None = None,
         key: Mapping[str, Any] | None = None,
-        collection: str = "",
+        run: str = "",
     ) -> list[ProductRecord]:
-        """Products, newest first; ``collection`` is a run or a chain, ``key`` the fields that must agree."""
+        """Products, newest first; ``run`` is a run or a chain of runs, ``key`` the fields that must agree."""
         with self._database.read() as connection:
-            return products.find(
-                connection, key, collection, type=type, instrument=instrument, detector=detector, label=label
-            )
+            return products.find(connection, key, run, type=type, instrument=instrument, detector=detector, label=label)
 
     def by_recipe(self, recipe: str) -> ProductRecord | None:
         """The newest product of a recipe whose file is intact; None if there is none."""

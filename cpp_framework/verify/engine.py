@@ -11,7 +11,8 @@ from cpp_framework.camera.instrument import Instrument
 from cpp_framework.camera.raw import read_raw
 from cpp_framework.declare import CalibrationType, CheckSpec, Config, Need, load
 from cpp_framework.errors import CppError, NotFoundError, UserError
-from cpp_framework.isr import Chain, residual_frame
+from cpp_framework.isr.chain import Chain
+from cpp_framework.isr.residuals import residual_frame
 from cpp_framework.model import fits as product_fits
 from cpp_framework.model.check import Check, Level, Limit, Outcome, Verdict
 from cpp_framework.model.context import Limits, ResidualFrame, VerifyContext

@@ -1,0 +1,121 @@
+"""`cpp find`: list exposures or products."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cpp_framework.cli import options
+from cpp_framework.cli.output import print_json, print_table, say
+from cpp_framework.errors import ConfigError
+
+if TYPE_CHECKING:
+    from cpp_framework.api import Repository
+    from cpp_framework.store import ProductRecord, StoredExposure
+
+PRODUCT_FIELDS = ("type", "instrument", "detector", "label", "run")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+
+    @app.command()
+    def find(
+        filters: Annotated[list[str] | None, typer.Argument(help="Conditions FIELD OP VALUE; all must be met.")] = None,
+        products: Annotated[bool, typer.Option("--products", help="List products instead of exposures.")] = False,
+        night: options.NightOption = "",
+        last: Annotated[str, typer.Option("--last", help="Only the last 12h, 30d, 2w.")] = "",
+        repo: options.RepoOption = None,
+        as_json: options.JsonOption = False,
+    ) -> None:
+        """List the exposures (or products) of the repository.
+
+        Examples: `cpp find kind=bias`, `cpp find "exposure_time>=5" filter=r --last 30d`,
+        `cpp find --products type=bias`.
+        """
+        repository = options.open_repository(repo, write=False)
+        if products:
+            if night or last:
+                raise ConfigError("--night and --last select exposures; they do not go with --products")
+            _products(repository, filters or [], as_json)
+        else:
+            _exposures(repository, filters or [], night, last, as_json)
+
+
+def _exposures(repository: Repository, filters: list[str], night: str, last: str, as_json: bool) -> None:
+    from cpp_framework.select import last_filter, matches, night_filter
+
+    wanted = ([night_filter(night)] if night else []) + ([last_filter(last)] if last else [])
+    found = [one for one in repository.exposures(filters) if all(matches(more, one.exposure) for more in wanted)]
+    if as_json:
+        print_json(exposures=[_exposure_json(one) for one in found])
+        return
+    columns = ("exposure", "number", "instrument", "detector", "kind", "time [s]", "filter", "begin (UTC)", "flag")
+    print_table("", columns, [_exposure_row(one) for one in found])
+    say(f"{len(found)} exposures")
+
+
+def _exposure_row(stored: StoredExposure) -> tuple[Any, ...]:
+    one = stored.exposure
+    flag = f"bad: {stored.because}" if stored.bad else ""
+    begin = _date(one.begin)
+    # Numbers of names are identifiers, not quantities: as text, so that no digit is rounded away.
+    return (
+        one.id, str(one.number), one.instrument, one.detector, one.kind, one.exposure_time, one.filter, begin, flag
+    )  # fmt: skip
+
+
+def _exposure_json(stored: StoredExposure) -> dict[str, Any]:
+    return {**json.loads(stored.exposure.model_dump_json()), "bad": stored.bad, "because": stored.because}
+
+
+def _products(repository: Repository, filters: list[str], as_json: bool) -> None:
+    found = repository.products(**_product_fields(filters))
+    rows = [(one, _outcome(repository, one)) for one in found]
+    if as_json:
+        print_json(products=[_product_json(repository, one, outcome) for one, outcome in rows])
+        return
+    columns = ("product", "type", "label", "instrument", "detector", "key", "run", "verdict", "digest")
+    print_table("", columns, [_product_row(one, outcome) for one, outcome in rows])
+    say(f"{len(found)} products")
+
+
+def _product_fields(filters: list[str]) -> dict[str, Any]:
+    from cpp_framework.config import did_you_mean
+
+    fields: dict[str, Any] = {}
+    for text in filters:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"{text!r} is not FIELD=VALUE", hint=f"fields of products: {', '.join(PRODUCT_FIELDS)}")
+        if name not in PRODUCT_FIELDS:
+            raise ConfigError(f"products have no field {name!r}", hint=did_you_mean(name, PRODUCT_FIELDS))
+        if name == "detector" and not value.isdecimal():
+            raise ConfigError(f"detector is a whole number, not {value!r}")
+        fields[name] = int(value) if name == "detector" else value
+    return fields
+
+
+def _outcome(repository: Repository, record: ProductRecord) -> str:
+    verdicts = repository.store.verdicts(record.id)
+    return verdicts[0].outcome.value if verdicts else "not verified"
+
+
+def _product_row(one: ProductRecord, outcome: str) -> tuple[Any, ...]:
+    key = " ".join(f"{name}={value}" for name, value in one.key.items() if name != "detector")
+    return (one.short, one.type, one.label, one.instrument, one.detector, key, one.run, outcome, one.digest[:12])
+
+
+def _product_json(repository: Repository, one: ProductRecord, outcome: str) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {**asdict(one), "path": str(Path(repository.store.path(one))), "verdict": outcome}
+
+
+def _date(tai_ns: int | None) -> str:
+    from cpp_framework.model.timespan import to_iso
+
+    return "" if tai_ns is None else to_iso(tai_ns)

@@ -1,0 +1,40 @@
+"""`cpp init`: make a repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cpp_framework.cli import options
+from cpp_framework.cli.output import print_json, say
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+
+    @app.command()
+    def init(
+        path: Annotated[Path, typer.Argument(help="Folder of the new repository.")] = Path(),
+        instrument: Annotated[
+            list[str] | None, typer.Option("--instrument", help="Instrument: a name or a YAML file (repeatable).")
+        ] = None,
+        as_json: options.JsonOption = False,
+    ) -> None:
+        """Make an empty repository in PATH (here, if not given).
+
+        Examples: `cpp init night1 --instrument latiss`, `cpp init --instrument ourcam.yaml`.
+        """
+        from cpp_framework.api import Repository
+        from cpp_framework.camera.catalogue import load_instrument
+
+        for one in instrument or ():
+            load_instrument(one)  # a wrong file is reported before anything is made
+        repository = Repository.create(path)
+        names = [repository.add_instrument(one).name for one in instrument or ()]
+        if as_json:
+            print_json(repository=str(repository.root), instruments=names)
+            return
+        print(f"repository {repository.root}" + (f" for {', '.join(names)}" if names else ""))
+        say("next: cpp ingest PATH" + ("" if names else " --instrument NAME|FILE"))

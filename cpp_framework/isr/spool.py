@@ -1,0 +1,213 @@
+"""Corrected frames on their way to the stack: written once each by any process, read back in blocks of rows.
+
+Per exposure there are three files: ``.plane`` (float32 ``[y, x]``, NaN where masked), ``.mask.npy`` (runs of equal
+mask bits: start, length, bits) and ``.json`` (records), which is renamed into place last and so says "complete".
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import resource
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cpp_framework.errors import ContractError, StoreError
+from cpp_framework.isr import _kernels
+from cpp_framework.model.detector import Detector
+from cpp_framework.model.exposure import Exposure
+from cpp_framework.model.image import AmplifierRecord, Image
+from cpp_framework.model.mask import UNUSABLE
+from cpp_framework.model.measurement import Measurement
+
+_RUN = np.dtype([("start", np.int64), ("length", np.int64), ("bits", np.uint32)])
+
+
+@dataclass(frozen=True)
+class Spool:
+    """A folder of corrected frames of one detector. Picklable: worker processes write to the same spool.
+
+    ``detector`` is that of the images (cut to the window of windowed exposures); exposures are in order of time.
+    """
+
+    folder: Path
+    detector: Detector
+    exposures: tuple[Exposure, ...]
+    unit: str
+
+    @classmethod
+    def create(cls, folder: str | Path, detector: Detector, exposures: Sequence[Exposure], unit: str) -> Spool:
+        """Make the folder (which may exist) and return the empty spool. The caller chooses RAM disk or scratch."""
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        return cls(Path(folder), detector, tuple(exposures), unit)
+
+    def write(self, index: int, image: Image) -> None:
+        """Store the corrected image of exposure ``index``; writing it again replaces it.
+
+        Raises
+        ------
+        ContractError
+            The image's size or unit is not that of the spool.
+        StoreError
+            The folder is full or gone.
+        """
+        if image.data.shape != self.detector.shape or image.unit != self.unit:
+            raise ContractError(
+                f"the spool takes images of {self.detector.shape} pixels (y, x) in {self.unit}, "
+                f"not {image.data.shape} in {image.unit}"
+            )
+        plane = np.where(image.mask & np.uint32(UNUSABLE), np.float32(np.nan), image.data)
+        record = {
+            "records": {name: dataclasses.asdict(one) for name, one in image.records.items()},
+            "applied": image.applied,
+        }
+        try:
+            plane.tofile(self._path(index, "plane"))
+            np.save(self._path(index, "mask.npy"), _runs(image.mask))
+            partial = self._path(index, "json.part")
+            partial.write_text(json.dumps(record))
+            partial.replace(self._path(index, "json"))
+        except OSError as error:
+            raise StoreError(
+                f"cannot spool exposure {self.exposures[index].id} to {self.folder}: {error}",
+                hint="choose a scratch folder with more space",
+            ) from error
+
+    def frames(self, measurements: Sequence[Measurement] = (), shared: Measurement | None = None) -> SpooledFrames:
+        """Return the frames for `solve`.
+
+        Raises
+        ------
+        StoreError
+            An exposure was not written.
+        """
+        missing = [one.id for i, one in enumerate(self.exposures) if not self._path(i, "json").exists()]
+        if missing:
+            raise StoreError(f"{self.folder}: exposures {', '.join(missing)} were not spooled")
+        return SpooledFrames(self, measurements, shared)
+
+    def remove(self) -> None:
+        """Delete the spooled files, and the folder if nothing else is in it."""
+        for path in self.folder.glob("[0-9]*.*"):
+            path.unlink()
+        if not any(self.folder.iterdir()):
+            self.folder.rmdir()
+
+    def _path(self, index: int, kind: str) -> Path:
+        return self.folder / f"{index:05d}.{kind}"
+
+
+class SpooledFrames:
+    """Frames of a spool, read straight into the caller's block. Safe to use from threads.
+
+    Nothing is memory-mapped, so what the system caches of the files is not counted as this process's memory.
+    """
+
+    def __init__(self, spool: Spool, measurements: Sequence[Measurement], shared: Measurement | None) -> None:
+        self.measurements = measurements
+        self.shared = shared
+        self._spool = spool
+        self._masks = [np.load(spool._path(i, "mask.npy")) for i in range(len(spool.exposures))]
+        self._records = [json.loads(spool._path(i, "json").read_text()) for i in range(len(spool.exposures))]
+        self._descriptors: dict[int, int] = {}
+        self._lock = threading.Lock()
+        self._most_open = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
+
+    @property
+    def detector(self) -> Detector:
+        """The detector all frames are of."""
+        return self._spool.detector
+
+    @property
+    def exposures(self) -> Sequence[Exposure]:
+        """The exposures, in order of time."""
+        return self._spool.exposures
+
+    @property
+    def unit(self) -> str:
+        """Unit of the samples."""
+        return self._spool.unit
+
+    def records(self, amplifier: str) -> list[AmplifierRecord]:
+        """Overscan level, read noise and gain of one amplifier, per exposure."""
+        self.detector.amplifier(amplifier)
+        return [AmplifierRecord(**one["records"][amplifier]) for one in self._records]
+
+    def applied(self, index: int) -> list[str]:
+        """What was done to one exposure, in order."""
+        return list(self._records[index]["applied"])
+
+    def rows(self, y0: int, y1: int) -> NDArray[np.float32]:
+        """Samples ``[exposure, y, x]`` of rows ``y0 <= y < y1``; NaN where masked."""
+        block = np.empty((len(self.exposures), y1 - y0, self.detector.width), np.float32)
+        offset = y0 * self.detector.width * block.itemsize
+        for index, plane in enumerate(block):
+            with self._open(index) as descriptor:
+                _read_fully(descriptor, plane, offset, self._spool._path(index, "plane"))
+        return block
+
+    def masks(self, y0: int, y1: int) -> NDArray[np.uint32]:
+        """Mask bits ``[exposure, y, x]`` of the same rows."""
+        width = self.detector.width
+        block = np.zeros((len(self.exposures), y1 - y0, width), np.uint32)
+        first, last = y0 * width, y1 * width
+        for runs, mask in zip(self._masks, block, strict=True):
+            # Runs are in order and never overlap: only the last one that starts before the block can reach into it.
+            begin, end = np.searchsorted(runs["start"], [first, last])
+            inside = runs[max(begin - 1, 0) : end]
+            starts, lengths, bits = (np.ascontiguousarray(inside[name]) for name in ("start", "length", "bits"))
+            _kernels.paint_runs(starts, lengths, bits, first, mask.reshape(-1))
+        return block
+
+    def close(self) -> None:
+        """Close the files. Reading again opens them again."""
+        with self._lock:
+            for descriptor in self._descriptors.values():
+                os.close(descriptor)
+            self._descriptors.clear()
+
+    def __del__(self) -> None:
+        self.close()
+
+    @contextmanager
+    def _open(self, index: int) -> Iterator[int]:
+        """Descriptor of a plane; those that fit below the system's limit stay open."""
+        if index >= self._most_open:
+            descriptor = os.open(self._spool._path(index, "plane"), os.O_RDONLY)
+            try:
+                yield descriptor
+            finally:
+                os.close(descriptor)
+            return
+        with self._lock:
+            if index not in self._descriptors:
+                self._descriptors[index] = os.open(self._spool._path(index, "plane"), os.O_RDONLY)
+            descriptor = self._descriptors[index]
+        yield descriptor
+
+
+def _runs(mask: NDArray[np.uint32]) -> NDArray[np.void]:
+    flat = mask.reshape(-1)
+    runs = np.zeros(_kernels.count_runs(flat), _RUN)
+    starts, lengths = np.zeros(runs.size, np.int64), np.zeros(runs.size, np.int64)
+    bits = np.zeros(runs.size, np.uint32)
+    _kernels.find_runs(flat, starts, lengths, bits)
+    runs["start"], runs["length"], runs["bits"] = starts, lengths, bits
+    return runs
+
+
+def _read_fully(descriptor: int, plane: NDArray[np.float32], offset: int, path: Path) -> None:
+    view = plane.reshape(-1).view(np.uint8).data
+    done = 0
+    while done < len(view):
+        count = os.preadv(descriptor, [view[done:]], offset + done)
+        if count == 0:
+            raise StoreError(f"{path} is shorter than it was written", hint="is something else cleaning the folder?")
+        done += count

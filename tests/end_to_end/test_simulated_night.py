@@ -1,0 +1,131 @@
+"""The main job on a simulated night, typed as a user would."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory, cpp) -> Path:
+    """A repository with 25 simulated bias frames of the small camera."""
+    folder = tmp_path_factory.mktemp("night")
+    cpp("sim", folder / "raw", "--bias", 25, "--seed", 3)
+    cpp("init", folder / "repo", "--instrument", "simcam")
+    cpp("ingest", folder / "raw", "--repo", folder / "repo")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def product(night: Path, cpp) -> dict:
+    """The master bias made from that night, as `produce --json` tells it."""
+    done = cpp("produce", "--type", "bias", "--jobs", 2, "--json", cwd=night / "repo")
+    (unit,) = json.loads(done.stdout)["units"]
+    return unit
+
+
+def test_produce_verify_show_explain(night: Path, product: dict, cpp) -> None:
+    repo = night / "repo"
+    assert product["state"] == "made"
+    verdict = json.loads(cpp("verify", product["product"], "--json", cwd=repo).stdout)
+    assert verdict["outcome"] in ("PASS", "WARN")
+    assert {check["name"] for check in verdict["verdicts"][0]["checks"]} >= {"A2", "A3", "B1", "B2", "B4", "B5", "B8"}
+    shown = json.loads(cpp("show", product["product"][:23], "--json", cwd=repo).stdout)
+    assert shown["unit"] == "adu"
+    assert len(shown["header"]["inputs"]) == 25
+    text = cpp("explain", "last", cwd=repo).stdout
+    assert text.count("used") >= 25
+
+
+def test_second_run_is_up_to_date_and_one_more_exclusion_is_not(night: Path, product: dict, cpp) -> None:
+    repo = night / "repo"
+    again = json.loads(cpp("produce", "--type", "bias", "--json", cwd=repo).stdout)["units"][0]
+    assert (again["state"], again["product"]) == ("up to date", product["product"])
+    exposure = json.loads(cpp("show", product["product"], "--json", cwd=repo).stdout)["header"]["inputs"][0]["exposure"]
+    other = json.loads(cpp("produce", "--type", "bias", "--exclude", exposure, "--json", cwd=repo).stdout)["units"][0]
+    assert other["state"] == "made"
+    assert other["recipe"] != product["recipe"]
+
+
+def test_serial_and_parallel_runs_make_the_same_content(night: Path, product: dict, cpp, tmp_path: Path) -> None:
+    digests = set()
+    for jobs in (1, 2):
+        repo = tmp_path / f"jobs{jobs}"
+        cpp("init", repo, "--instrument", "simcam")
+        cpp("ingest", night / "raw", "--repo", repo)
+        cpp("produce", "--type", "bias", "--jobs", jobs, "--repo", repo)
+        digests.add(json.loads(cpp("show", "--json", "--repo", repo).stdout)["header"]["digest"])
+    digests.add(json.loads(cpp("show", product["product"], "--json", cwd=night / "repo").stdout)["header"]["digest"])
+    assert len(digests) == 1
+
+
+def test_truth_is_recovered(night: Path, product: dict, cpp) -> None:
+    shown = json.loads(cpp("show", product["product"], "--json", cwd=night / "repo").stdout)
+    truth = json.loads((night / "raw" / "truth.json").read_text())
+    with fits.open(night / "raw" / "truth.fits") as hdus, fits.open(shown["file"]) as made:
+        structure = hdus["STRUCTURE"].data.astype(float)
+        pulls = (made["DATA"].data - structure) / made["ERR"].data
+    assert truth
+    # The zero point of each row is that row's overscan, so compare after removing the mean difference.
+    assert abs(np.std(pulls) - 1) < 0.03
+
+
+def test_flagged_exposures_are_refused_with_the_reason(night: Path, product: dict, cpp, tmp_path: Path) -> None:
+    repo = tmp_path / "repo"
+    cpp("init", repo, "--instrument", "simcam")
+    cpp("ingest", night / "raw", "--repo", repo)
+    found = json.loads(cpp("find", "--json", "--repo", repo).stdout)["exposures"]
+    cpp("flag", found[4]["id"], "--bad", "--because", "shutter stuck", "--repo", repo)
+    unit = json.loads(cpp("plan", "--type", "bias", "--json", "--repo", repo).stdout)["units"][0]
+    assert [one["exposure"] for one in unit["refused"]] == [found[4]["id"]]
+    assert "shutter stuck" in unit["refused"][0]["reason"]
+    assert "shutter stuck" in cpp("explain", found[4]["id"], "--repo", repo).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["produce", "--type", "nonsense"], 2, "no calibration type 'nonsense'"),
+        (["produce", "--type", "bias", "--set", "clpi=3"], 2, "did you mean"),
+        (["produce", "--type", "bias", "--select", "exptime>1"], 2, "exptime"),
+        (["produce", "--type", "bias", "--memory", "lots"], 2, "amount of memory"),
+        (["produce", "--type", "bias", "--night", "1999-01-01"], 3, "nothing to make"),
+        (["show", "ffffffff"], 2, "ffffffff"),
+        (["verify", "ffffffff"], 2, "ffffffff"),
+        (["show", "--repo", "/nonexistent"], 2, "/nonexistent"),
+        (["frobnicate"], 2, "frobnicate"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_errors_are_named_with_their_exit_code(night: Path, cpp, arguments: list[str], code: int, words: str) -> None:
+    done = cpp(*arguments, cwd=night / "repo", code=code)
+    assert words in done.stderr
+    assert done.stdout == ""
+
+
+def test_interrupted_run_says_so_and_the_same_command_goes_on(night: Path, cpp, tmp_path: Path) -> None:
+    repo = tmp_path / "repo"
+    cpp("init", repo, "--instrument", "simcam")
+    cpp("ingest", night / "raw", "--repo", repo)
+    command = [sys.executable, "-m", "cpp_framework.cli.main", "produce", "--type", "bias", "--repo", str(repo)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stderr is not None
+    process.stderr.readline()  # the first exposure is done
+    os.killpg(process.pid, signal.SIGINT)
+    _, talk = process.communicate(timeout=60)
+    assert process.returncode == 130, talk
+    assert "interrupted" in talk
+    time.sleep(0.1)
+    unit = json.loads(cpp("produce", "--type", "bias", "--json", "--repo", repo).stdout)["units"][0]
+    assert unit["state"] == "made"
