@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from importlib.resources import files
 from importlib.util import find_spec
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from cpp_framework.camera.header import HeaderMap
 from cpp_framework.camera.instrument import Instrument
 from cpp_framework.camera.yaml_file import YamlFile, parse_yaml, read_yaml
+from cpp_framework.config.suggest import did_you_mean
 from cpp_framework.errors import InstrumentError, NotFoundError
 from cpp_framework.plugins import installed
 
@@ -85,10 +85,11 @@ def _named(name: str) -> Path:
     for offer, where in offered.items():
         if offer.lower() == name.lower():
             return _inside_package(offer, where)
-    known = sorted([*shipped, *offered])
-    close = difflib.get_close_matches(name.lower(), known, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else "`cpp instrument init RAW.fits` proposes a file for a new camera"
-    raise NotFoundError(f"no instrument {name!r}; there are {', '.join(known)}, or give a YAML file", hint=hint)
+    known = [*shipped, *offered]
+    raise NotFoundError(
+        f"no instrument {name!r} and no file of that name; {did_you_mean(name, known)}",
+        hint="`cpp instrument list` lists them, `cpp instrument init RAW.fits` proposes a file for a new camera",
+    )
 
 
 def _inside_package(name: str, where: str) -> Path:
@@ -143,8 +144,7 @@ def _dotted(location: tuple[str | int, ...]) -> str:
 def _sentence(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
     if problem["type"] == "extra_forbidden":
         known = _fields_at(model, problem["loc"][:-1])
-        close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
-        return "unknown key" + (f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}")
+        return f"unknown key; {did_you_mean(str(problem['loc'][-1]), known)}"
     if problem["type"] == "missing":
         return "is needed and not there"
     if problem["type"] == "string_type" and isinstance(problem["input"], list):

@@ -39,6 +39,7 @@ from cpp_framework.model.geometry import Section
 from cpp_framework.model.quantity import Measured
 from cpp_framework.model.timespan import NANOSECONDS, day_obs, to_tai_ns
 
+TIME_SCALES = ("utc", "tai", "tt", "tdb", "tcb", "tcg", "ut1")
 _SUFFIX = re.compile(r"\.(fits|fit|fts)(\.(gz|fz))?$", re.IGNORECASE)
 
 
@@ -201,8 +202,11 @@ class _Translation:
             return None
         rule: Rule = getattr(self.map, field)
         scale = rule.time_scale or str(look_up("TIMESYS", self.headers) or "utc").lower()
+        if scale not in TIME_SCALES:
+            hint = f"set header.{field}.time_scale in the instrument file to one of {', '.join(TIME_SCALES)}"
+            raise self._error(field, f"TIMESYS {scale!r} is not a time scale", hint)
         try:
-            return to_tai_ns(value if isinstance(value, str) else float(value), "utc" if scale == "ut" else scale)
+            return to_tai_ns(value if isinstance(value, str) else float(value), scale)
         except CppError as error:
             raise self._error(field, str(error), error.hint) from error
 

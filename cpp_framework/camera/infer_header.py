@@ -172,11 +172,11 @@ def _conditions(examples: Examples, guess: HeaderGuess) -> None:
         if kelvin:
             guess.note("temperature", f"{key} is taken as kelvin")
     if examples.present(["MONDIODE"]):
-        rule: dict[str, Any] = {"keyword": "MONDIODE", "unit": "A s"}
+        rule: dict[str, Any] = {"keyword": "MONDIODE", "unit": ""}
         if examples.present(["MONERR"]):
             rule["error"] = "MONERR"
         guess.rules["records"] = {"monitor_charge": rule}
-        guess.note("records", "the unit of MONDIODE is not known: correct it")
+        guess.note("records", "the unit of MONDIODE is not known: give it")
 
 
 def _binning(examples: Examples, guess: HeaderGuess) -> None:

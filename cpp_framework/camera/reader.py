@@ -28,7 +28,8 @@ def read_exposures(path: str | Path, instrument: Instrument) -> list[Exposure]:
     path = Path(path)
     headers = read_headers(path)
     header_map = HeaderMap.model_validate(instrument.header)
-    return [_exposure(headers, layout, header_map, instrument, path) for layout in _layouts(headers, instrument, path)]
+    layouts = _layouts(headers, header_map, instrument, path)
+    return [_exposure(headers, layout, header_map, instrument, path) for layout in layouts]
 
 
 def exposure_headers(headers: Sequence[HduHeader], layout: DetectorLayout) -> list[HduHeader]:
@@ -37,9 +38,11 @@ def exposure_headers(headers: Sequence[HduHeader], layout: DetectorLayout) -> li
     return [headers[0]] if own is None or own is headers[0] else [own, headers[0]]
 
 
-def _layouts(headers: Sequence[HduHeader], instrument: Instrument, path: Path) -> list[DetectorLayout]:
+def _layouts(
+    headers: Sequence[HduHeader], header_map: HeaderMap, instrument: Instrument, path: Path
+) -> list[DetectorLayout]:
     """Detectors that the file holds: the one a keyword names, or all of the instrument's."""
-    rule = HeaderMap.model_validate(instrument.header).detector
+    rule = header_map.detector
     if rule is None:
         return list(instrument.detectors)
     for layout in instrument.detectors:

@@ -69,7 +69,7 @@ def parse_yaml(text: str, name: str) -> YamlFile:
         root = loader.get_single_node()
         if not isinstance(root, yaml.MappingNode):
             raise InstrumentError(f"{name}: not a YAML mapping of `key: value` lines")
-        _refuse_repeated_keys(root, name)
+        _refuse_repeated_keys(root, name, set())
         data = loader.construct_document(root)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
@@ -91,7 +91,10 @@ def _child(node: yaml.Node, part: str | int) -> tuple[yaml.Node, int] | None:
     return None
 
 
-def _refuse_repeated_keys(node: yaml.Node, name: str) -> None:
+def _refuse_repeated_keys(node: yaml.Node, name: str, seen: set[int]) -> None:
+    if id(node) in seen:
+        return  # an alias: the same node under another name, perhaps inside itself
+    seen.add(id(node))
     children: list[yaml.Node] = []
     if isinstance(node, yaml.MappingNode):
         keys = [key.value for key, _ in node.value]
@@ -102,4 +105,4 @@ def _refuse_repeated_keys(node: yaml.Node, name: str) -> None:
     elif isinstance(node, yaml.SequenceNode):
         children = node.value
     for child in children:
-        _refuse_repeated_keys(child, name)
+        _refuse_repeated_keys(child, name, seen)

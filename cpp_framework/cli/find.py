@@ -53,7 +53,7 @@ def _exposures(repository: Repository, filters: list[str], night: str, last: str
     if as_json:
         print_json(exposures=[_exposure_json(one) for one in found])
         return
-    columns = ("exposure", "number", "instrument", "detector", "kind", "time [s]", "filter", "begin (UTC)", "flag")
+    columns = ("exposure", "number", "instrument", "detector", "kind", "time (s)", "filter", "begin (UTC)", "flag")
     print_table("", columns, [_exposure_row(one) for one in found])
     say(f"{len(found)} exposures")
 

@@ -117,25 +117,37 @@ def residual_square(section: Float, levels: Double, limit: float) -> tuple[float
 
 
 @kernel
+def _median_between(levels: Double, begin: int, end: int, values: Double) -> tuple[float, int]:
+    """Median of the finite levels of lines begin … end−1, and how many there are (left in ``values``)."""
+    n = 0
+    for i in range(begin, end):
+        if np.isfinite(levels[i]):
+            values[n] = levels[i]
+            n += 1
+    return (grouped_median(values, n, 0.0) if n else np.nan), n
+
+
+@kernel
 def find_wild(levels: Double, block: int, limit: float, floor: float, wild: NDArray[np.bool_]) -> None:
-    """Flag levels further than ``limit`` scaled MADs (at least ``floor`` each) from the median of their block."""
+    """Flag levels that are off the median of their block *and* of the lines around them.
+
+    Off means further than ``limit`` scaled MADs of the block, each at least ``floor``. A step inside a block puts the
+    smaller side off the block, but not off the lines around.
+    """
     values = np.empty(2 * block)
     begin = 0
     while begin < levels.size:
         # A short rest would be a poor judge of its own lines, so it joins the block before.
         end = begin + block if levels.size - begin >= 2 * block else levels.size
-        n = 0
+        median, n = _median_between(levels, begin, end, values)
+        for i in range(n):
+            values[i] = abs(values[i] - median)
+        scale = max(1.4826 * grouped_median(values, n, 0.0), floor) if n else 0.0
         for i in range(begin, end):
-            if np.isfinite(levels[i]):
-                values[n] = levels[i]
-                n += 1
-        if n:
-            median = grouped_median(values, n, 0.0)
-            for i in range(n):
-                values[i] = abs(values[i] - median)
-            scale = max(1.4826 * grouped_median(values, n, 0.0), floor)
-            for i in range(begin, end):
-                wild[i] = abs(levels[i] - median) > limit * scale
+            if abs(levels[i] - median) > limit * scale:
+                first, last = max(i - block // 2, 0), min(i + block // 2 + 1, levels.size)
+                around, _ = _median_between(levels, first, last, values)
+                wild[i] = abs(levels[i] - around) > limit * scale
         begin = end
 
 

@@ -6,8 +6,9 @@ Rules
 * A median is interpolated inside the middle unit of integer data: the plain median of integers is an integer, up to
   half a unit off, the same way in every row.
 * A line of which less than half is usable is *unusable*.
-* A line is *wild* (charge bled into it) if its level is further from the median of its block of 100 lines than ten
-  times the scatter (scaled MAD) inside the block. The scatter is measured, so rows that really jump about stay.
+* A line is *wild* (charge bled into it) if its level is further than ten times the scatter of its block of 100 lines
+  (scaled MAD) from the median of the block, and from that of the lines up to 50 away. The scatter is measured, so
+  rows that really jump about stay, and so does a step of the level.
 * Unusable, wild and absent lines take the median level of the five nearest good lines on each side; lines beyond the
   first or last good one that of the hundred nearest. A serial section that also covers the rows of the parallel
   overscan is better: declare it so where the camera reads those pixels.

@@ -20,6 +20,8 @@ CLIP = 5.0
 QUANTISATION = 1 / math.sqrt(12)
 """Standard deviation of rounding to integers [adu]: less noise cannot be told from integer data."""
 
+_LEAST_FACTOR = 1.25
+
 
 @dataclass(frozen=True)
 class ReadNoise:
@@ -32,15 +34,17 @@ class ReadNoise:
 def level_factor(n: float, *, median: bool, sigma: float = math.inf) -> float:
     """Return a = n·Var(level)/σ² of the mean or median of ``n`` Gaussian samples.
 
-    The finite-n form of the median follows the exact variances of order statistics to 1 % for n ≥ 3. Interpolating
-    the median of integers (``sigma`` [adu] finite) uses the samples inside the middle unit, which takes
-    2/3·1/(σ√2π) off the variance; it cannot be better than the mean.
+    For a plain median this follows the exact variances of order statistics to 2 % for n ≥ 3. A median interpolated
+    among integers (``sigma`` [adu] finite) smooths over the middle unit, which takes 2/3·1/(σ√2π) off the variance
+    until, below σ = 1 adu, it levels off: within 8 % of Monte-Carlo for n ≥ 10 and σ ≥ 0.6 adu. With less noise
+    rounding is no longer random, and no number of samples helps.
     """
     if not median or n <= 2:
         return 1.0
-    tail = 0.47 if round(n) % 2 else 1.35
-    continuous = math.pi / 2 * n / (n + tail)
-    return max(1.0, continuous * (1 - 2 / 3 / (sigma * math.sqrt(2 * math.pi))))
+    if math.isinf(sigma):
+        return math.pi / 2 * n / (n + (0.47 if round(n) % 2 else 1.35))
+    smooth = 1 - 2 / 3 / (sigma * math.sqrt(2 * math.pi))
+    return max(_LEAST_FACTOR, math.pi / 2 * n / (n + 0.47) * smooth)
 
 
 def measure(

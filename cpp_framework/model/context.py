@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cpp_framework.declare import Config
-from cpp_framework.model.check import Limit
+from cpp_framework.model.check import Limit, Verdict
 from cpp_framework.model.detector import Detector
 from cpp_framework.model.exposure import Exposure
 from cpp_framework.model.image import AmplifierRecord
@@ -109,7 +109,7 @@ class VerifyContext:
     """Given to `verify`.
 
     ``residuals()`` reads and corrects the real exposures again, one at a time. ``gains`` maps amplifiers to
-    electron/adu where known. ``previous`` is the product this one would replace.
+    electron/adu where known. ``previous`` is the product this one would replace, ``previous_verdict`` its verdict.
     """
 
     detector: Detector
@@ -119,6 +119,7 @@ class VerifyContext:
     limits: Limits = field(default_factory=Limits)
     gains: Mapping[str, float] = field(default_factory=dict)
     previous: Product | None = None
+    previous_verdict: Verdict | None = None
     needs: Mapping[str, Product] = field(default_factory=dict)
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("cpp"))
 

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 from astropy.table import Table
+from astropy.units import Unit
 from astropy.utils.exceptions import AstropyUserWarning
 
 from cpp_framework import __version__
@@ -200,8 +201,16 @@ def _amplifier_table(product: Product) -> Table:
         errors = [np.nan if one is None or one.error is None else one.error for one in found]
         table[f"{name.upper()}_ERR"] = errors
         for column in (name.upper(), f"{name.upper()}_ERR"):
-            table[column].unit = unit or None
+            table[column].unit = _fits_unit(unit)
     return table
+
+
+def _fits_unit(unit: str) -> Unit | None:
+    """The unit, if FITS knows it: words such as ``exposures`` stay in the JSON only."""
+    try:
+        return Unit(unit, format="fits") if unit not in ("", "1") else None
+    except ValueError:
+        return None
 
 
 def _input_table(header: Header) -> Table:

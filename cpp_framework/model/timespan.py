@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+
 from cpp_framework.errors import ConfigError
 
 NANOSECONDS = 1_000_000_000
 _DAY = 86_400 * NANOSECONDS
+_EPOCH = date(1970, 1, 1).toordinal()
+
+
+@contextmanager
+def _any_year() -> Iterator[None]:
+    """Without the warning that leap seconds of years to come are unknown: simulated nights lie there."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*dubious year.*")
+        yield
 
 
 def to_tai_ns(text: str | float, scale: str = "utc") -> int:
@@ -20,7 +34,8 @@ def to_tai_ns(text: str | float, scale: str = "utc") -> int:
 
     try:
         form = {} if isinstance(text, str) else {"format": "mjd"}
-        time = Time(text.strip() if isinstance(text, str) else text, scale=scale, **form).tai
+        with _any_year():
+            time = Time(text.strip() if isinstance(text, str) else text, scale=scale, **form).tai
     except ValueError as error:
         raise ConfigError(f"{text!r} is not a date: {error}", hint="write it as 2026-11-22T10:15:00") from error
     # jd1 is whole or half days and jd2 the rest, so both products stay exact to the nanosecond.
@@ -34,9 +49,11 @@ def to_iso(tai_ns: int, scale: str = "utc") -> str:
 
     days, rest = divmod(tai_ns, _DAY)
     time = Time(days + 2440587.5, rest / _DAY, format="jd", scale="tai")
-    return str(getattr(time, scale).isot)
+    with _any_year():
+        return str(getattr(time, scale).isot)
 
 
 def day_obs(tai_ns: int) -> int:
     """Observing day as YYYYMMDD, changing at 12:00 TAI (the day before for times before noon)."""
-    return int(to_iso(tai_ns - _DAY // 2, "tai")[:10].replace("-", ""))
+    days = (tai_ns - _DAY // 2) // _DAY
+    return int(date.fromordinal(_EPOCH + days).strftime("%Y%m%d"))

@@ -1,4 +1,4 @@
-"""Ingest: find raw files, read their headers, register their exposures; what does not go in is named with the reason."""
+"""Ingest: find raw files, read headers, register exposures; what does not go in is named with the reason."""
 
 from __future__ import annotations
 

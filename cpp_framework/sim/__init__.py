@@ -13,8 +13,8 @@ from cpp_framework.sim.anomalies import (
     SaturatedFrame,
     Shift,
 )
-from cpp_framework.sim.night import SimulatedNight, night_exposures, simulate_night, write_night
-from cpp_framework.sim.raw import SimulatedRaw, simulate
+from cpp_framework.sim.night import night_exposures, simulate_exposures, simulate_night
+from cpp_framework.sim.raw import SimulatedRaw, simulate, write_raw
 from cpp_framework.sim.request import ExposureRequest
 from cpp_framework.sim.settings import SimSettings
 from cpp_framework.sim.truth import AmplifierTruth, ExposureTruth, Truth, read_truth
@@ -32,12 +32,12 @@ __all__ = [
     "SaturatedFrame",
     "Shift",
     "SimSettings",
-    "SimulatedNight",
     "SimulatedRaw",
     "Truth",
     "night_exposures",
     "read_truth",
     "simulate",
+    "simulate_exposures",
     "simulate_night",
-    "write_night",
+    "write_raw",
 ]

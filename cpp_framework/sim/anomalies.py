@@ -6,6 +6,7 @@ photon noise of the exposure).
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from cpp_framework.sim.signal import Signal
 
 
-class Anomaly(BaseModel):
+class Anomaly(BaseModel, ABC):
     """One thing that goes wrong in an exposure, in one amplifier or (``amplifier`` empty) in all."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -48,8 +49,9 @@ class Anomaly(BaseModel):
                 self._spoil(signal, amp, array)
         signal.truth.exposure.anomalies += (self.model_dump(),)
 
+    @abstractmethod
     def _spoil(self, signal: Signal, amp: AmplifierReadout, array: NDArray[np.float32]) -> None:
-        raise TypeError(f"{type(self).__name__} does not define _spoil")
+        """Do it to one amplifier."""
 
 
 class Outliers(Anomaly):
@@ -107,7 +109,7 @@ class DeadAmplifier(Anomaly):
 
     value: float = Field(default=0.0, ge=0, description="adu")
 
-    def _spoil(self, signal: Signal, amp: AmplifierReadout, array: NDArray[np.float32]) -> None:
+    def _spoil(self, signal: Signal, amp: AmplifierReadout, array: NDArray[np.float32]) -> None:  # noqa: ARG002
         array[...] = self.value
 
 
@@ -117,7 +119,7 @@ class SaturatedFrame(Anomaly):
     kind: ClassVar[str] = "saturated_frame"
 
     def _spoil(self, signal: Signal, amp: AmplifierReadout, array: NDArray[np.float32]) -> None:
-        array[amp.data] = amp.layout.adc_maximum or 65535.0
+        array[amp.data] = signal.truth.amplifiers[amp.name].adc_maximum or 65535.0
 
 
 class NotFinite(Anomaly):
@@ -151,7 +153,9 @@ def check_anomalies(anomalies: tuple[Anomaly, ...], amplifiers: list[str], *, di
     """
     for one in anomalies:
         if one.amplifier and one.amplifier not in amplifiers:
-            raise NotFoundError(f"anomaly {one.kind}: no amplifier {one.amplifier!r}; there are {', '.join(amplifiers)}")
+            raise NotFoundError(
+                f"anomaly {one.kind}: no amplifier {one.amplifier!r}; there are {', '.join(amplifiers)}"
+            )
         if digital and isinstance(one, NotFinite):
             raise ConfigError("anomaly not_finite: raws of whole numbers cannot hold NaN", hint="switch off effect adc")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -14,7 +15,7 @@ PerAmplifier = float | Mapping[str, float] | None
 """One value for all amplifiers, one per amplifier name, or None: the instrument's nominal value."""
 
 
-class Effect(BaseModel):
+class Effect(BaseModel, ABC):
     """An effect of the camera.
 
     `apply` changes the signal in place, takes its random numbers from ``signal.of_exposure(name, …)`` or
@@ -25,9 +26,9 @@ class Effect(BaseModel):
 
     name: ClassVar[str]
 
+    @abstractmethod
     def apply(self, signal: Signal) -> None:
         """Do the effect."""
-        raise TypeError(f"{type(self).__name__} does not define apply")
 
 
 class ChargeEffect(Effect):

@@ -69,7 +69,7 @@ class Gain(ReadoutEffect):
         return value_for(self.value, amp.name, amp.layout.gain, 1.0, "gain.value")
 
     def apply(self, signal: Signal) -> None:
-        """Divide by the gain; the truth holds it from the start, because a full well in adu needs it."""
+        """Divide by the gain, which is in the truth from the start: a full well given in adu needs it."""
         for amp, array in signal.each():
             array /= np.float32(signal.truth.amplifiers[amp.name].gain)
 
@@ -158,10 +158,12 @@ class Adc(ReadoutEffect):
 
     maximum: PerAmplifier = Field(default=None, description="raw counts; default: the instrument's, else 65535")
 
+    def of(self, amp: AmplifierReadout) -> float:
+        """Highest count of one amplifier."""
+        return value_for(self.maximum, amp.name, amp.layout.adc_maximum, 65535.0, "adc.maximum")
+
     def apply(self, signal: Signal) -> None:
-        """Round and clip."""
+        """Round and clip. The maximum is in the truth from the start: a saturated frame needs it."""
         for amp, array in signal.each():
-            maximum = value_for(self.maximum, amp.name, amp.layout.adc_maximum, 65535.0, "adc.maximum")
-            signal.truth.amplifiers[amp.name].adc_maximum = maximum
             np.rint(array, out=array)
-            np.clip(array, 0, np.float32(maximum), out=array)
+            np.clip(array, 0, signal.truth.amplifiers[amp.name].adc_maximum, out=array)

@@ -1,4 +1,4 @@
-"""How one amplifier is read: its pixels with all pre- and overscans in order of time, and where they go in the raw file.
+"""How one amplifier is read: its pixels with all pre- and overscans in order of time, and their places in the raw.
 
 An amplifier array is ``[row, column]`` in readout orientation: ``[0, 0]`` is digitised first, a row is one serial
 sweep. Prescans come before the data and overscans after it, wherever the raw file keeps them.

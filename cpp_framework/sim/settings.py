@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cpp_framework.errors import ConfigError
+from cpp_framework.sim.anomalies import ANOMALIES, Anomaly
 from cpp_framework.sim.charge import FullWell, Light, PhotonNoise
 from cpp_framework.sim.effect import ChargeEffect, Effect, ReadoutEffect
 from cpp_framework.sim.electronics import Adc, BiasDrift, BiasLevel, BiasStructure, Gain, ReadNoise, RowPattern
@@ -81,11 +82,11 @@ def settings_from_text(assignments: Iterable[str], off: Iterable[str] = ()) -> S
     ConfigError
         A name is unknown or a value impossible; the message says which and what there is.
     """
-    values: dict[str, Any] = {"off": frozenset(_known(name, effect_names(), "effect") for name in off)}
+    values: dict[str, Any] = {"off": frozenset(known(name, effect_names(), "effect") for name in off)}
     for text in assignments:
         effect, parameter, value = parse_assignment(text)
-        kind: Any = SimSettings.model_fields[_known(effect, effect_names(), "effect")].annotation
-        _known(parameter, tuple(kind.model_fields), f"parameter of {effect}")
+        kind: Any = SimSettings.model_fields[known(effect, effect_names(), "effect")].annotation
+        known(parameter, tuple(kind.model_fields), f"parameter of {effect}")
         values.setdefault(effect, {})[parameter] = value
     try:
         return SimSettings.model_validate(values)
@@ -114,7 +115,8 @@ def _place(location: tuple[int | str, ...]) -> str:
     return ".".join(str(part) for part in location if part not in ("float", "mapping[str,float]")) or "settings"
 
 
-def _known(name: str, names: tuple[str, ...], what: str) -> str:
+def known(name: str, names: tuple[str, ...], what: str) -> str:
+    """Return the name, or raise `ConfigError` listing those there are."""
     if name in names:
         return name
     close = difflib.get_close_matches(name, names, n=1)
@@ -122,3 +124,26 @@ def _known(name: str, names: tuple[str, ...], what: str) -> str:
     raise ConfigError(f"no {what} {name!r}; there are {', '.join(names) or 'none'}", hint=hint)
 
 
+def anomalies_from_text(texts: Iterable[str], exposures: int) -> dict[int, list[Anomaly]]:
+    """Read ``NUMBER:ANOMALY[:PARAMETER=VALUE…]`` texts: exposure number → what goes wrong in it.
+
+    Raises
+    ------
+    ConfigError
+        A number is not among the exposures, a name is unknown or a value impossible.
+    """
+    wanted: dict[int, list[Anomaly]] = {}
+    for text in texts:
+        number, name, *assignments = text.split(":")
+        if not (number.isdigit() and 1 <= int(number) <= exposures):
+            raise ConfigError(f"{text!r}: {number!r} is not one of the exposures 1 … {exposures}")
+        kind = ANOMALIES[known(name, tuple(ANOMALIES), "anomaly")]
+        values = {}
+        for assignment in assignments:
+            _, parameter, value = parse_assignment(f"{name}.{assignment}")
+            values[known(parameter, tuple(kind.model_fields), f"parameter of {name}")] = value
+        try:
+            wanted.setdefault(int(number), []).append(kind.model_validate(values))
+        except ValidationError as error:
+            raise ConfigError(f"{text!r}: " + "; ".join(problems(error))) from error
+    return wanted

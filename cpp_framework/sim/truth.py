@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,6 +16,23 @@ from cpp_framework.errors import NotFoundError
 
 OUTLIER_DTYPE = np.dtype([("number", "i4"), ("y", "i4"), ("x", "i4"), ("adu", "f4")])
 """One outlier: exposure number, row and column of the assembled detector, height."""
+
+
+DERIVED = ("read_noise_adu", "saturation")
+"""Values of an amplifier that follow from the others; written for readers of ``truth.json``."""
+UNITS = {
+    "gain": "electron/adu",
+    "read_noise": "electron",
+    "read_noise_adu": "adu",
+    "full_well": "electron",
+    "adc_maximum": "adu",
+    "bias_level": "adu",
+    "saturation": "adu",
+    "drift": "adu",
+    "exposure_time": "s",
+    "electrons": "electron",
+    "bias_structure": "adu",
+}
 
 
 class AmplifierTruth(BaseModel):
@@ -55,7 +72,6 @@ class ExposureTruth(BaseModel):
     electrons: float = Field(default=0.0, description="mean light, electron per pixel")
     drift: dict[str, float] = Field(default_factory=dict, description="adu")
     anomalies: tuple[dict[str, Any], ...] = ()
-    file: str = ""
 
 
 @dataclass
@@ -96,7 +112,7 @@ class Truth:
     def to_json(self) -> dict[str, Any]:
         """Everything but the arrays."""
         amplifiers = {
-            name: {**amp.model_dump(), "read_noise_adu": amp.read_noise_adu, "saturation": amp.saturation}
+            name: {**amp.model_dump(), **{derived: getattr(amp, derived) for derived in DERIVED}}
             for name, amp in self.amplifiers.items()
         }
         return {
@@ -106,72 +122,62 @@ class Truth:
             "exposures": [exposure.model_dump() for exposure in self.exposures],
         }
 
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The arrays, under the names they have in ``truth.npz``."""
+        return {f"bias_structure_{self.detector}": self.bias_structure, f"outliers_{self.detector}": self.outliers}
+
 
 def write_truth(folder: Path, truths: list[Truth]) -> tuple[Path, Path]:
-    """Write ``truth.json`` and ``truth.fits`` of all detectors of one simulation.
+    """Write ``truth.json`` and ``truth.npz`` of all detectors of one simulation.
 
-    ``truth.fits`` has per detector N an image BIAS_N (structure, adu) and a table OUTLIERS_N.
+    ``truth.npz`` has per detector N the arrays ``bias_structure_N`` [adu] and ``outliers_N``. It is not FITS, so that
+    whoever ingests the folder is not told of a raw file that is none.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     first = truths[0]
     document = {
         "format": 1,
         "instrument": first.instrument,
         "seed": first.seed,
         "settings": first.settings,
-        "units": {"gain": "electron/adu", "read_noise": "electron", "full_well": "electron", "adc_maximum": "adu",
-                  "read_noise_adu": "adu", "bias_level": "adu", "saturation": "adu", "drift": "adu",
-                  "exposure_time": "s", "electrons": "electron", "begin": "TAI ns"},
+        "units": UNITS,
         "detectors": [truth.to_json() for truth in truths],
-    }  # fmt: skip
-    text, arrays = folder / "truth.json", folder / "truth.fits"
+    }
+    text, arrays = folder / "truth.json", folder / "truth.npz"
+    planes: dict[str, Any] = {name: plane for truth in truths for name, plane in truth.arrays().items()}
+    np.savez(arrays, **planes)
     text.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    hdus = fits.HDUList([fits.PrimaryHDU()])
-    for truth in truths:
-        structure = fits.ImageHDU(truth.bias_structure, name=f"BIAS_{truth.detector}")
-        structure.header["BUNIT"] = "adu"
-        hdus += [structure, fits.BinTableHDU(truth.outliers, name=f"OUTLIERS_{truth.detector}")]
-    hdus.writeto(arrays, overwrite=True)
     return text, arrays
 
 
 def read_truth(folder: str | Path) -> dict[int, Truth]:
-    """Read the truth of a simulated night: detector id → truth.
-
-    Parameters
-    ----------
-    folder : path
-        The folder `simulate_night` wrote (or the folder ``truth`` inside it).
+    """Read the truth in a folder that `simulate_night` wrote: detector id → truth.
 
     Raises
     ------
     NotFoundError
         There is no ``truth.json`` in it.
     """
-    places = (Path(folder) / "truth" / "truth.json", Path(folder) / "truth.json")
-    text = next((place for place in places if place.is_file()), None)
-    if text is None:
+    text = Path(folder) / "truth.json"
+    if not text.is_file():
         raise NotFoundError(f"no truth of a simulation in {folder}", hint="give the folder that `cpp sim` wrote")
     document = json.loads(text.read_text(encoding="utf-8"))
-    with fits.open(text.with_suffix(".fits"), memmap=False) as hdus:
-        return {one["detector"]: _detector_truth(document, one, hdus) for one in document["detectors"]}
+    with np.load(text.with_suffix(".npz")) as arrays:
+        return {one["detector"]: _detector_truth(document, one, arrays) for one in document["detectors"]}
 
 
-def _detector_truth(document: dict[str, Any], one: dict[str, Any], hdus: fits.HDUList) -> Truth:
-    computed = {"read_noise_adu", "saturation"}
+def _detector_truth(document: dict[str, Any], one: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Truth:
     amplifiers = {
-        name: AmplifierTruth.model_validate({key: value for key, value in amp.items() if key not in computed})
+        name: AmplifierTruth.model_validate({key: value for key, value in amp.items() if key not in DERIVED})
         for name, amp in one["amplifiers"].items()
     }
-    outliers = np.asarray(hdus[f"OUTLIERS_{one['detector']}"].data).astype(OUTLIER_DTYPE)
     return Truth(
         instrument=document["instrument"],
         detector=one["detector"],
         seed=document["seed"],
         settings=document["settings"],
-        bias_structure=hdus[f"BIAS_{one['detector']}"].data.astype(np.float32),
+        bias_structure=arrays[f"bias_structure_{one['detector']}"],
         amplifiers=amplifiers,
         exposures=[ExposureTruth.model_validate(exposure) for exposure in one["exposures"]],
-        outliers=outliers,
+        outliers=arrays[f"outliers_{one['detector']}"],
         photon_noise=one["photon_noise"],
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -44,10 +44,11 @@ class StackStatistics(NamedTuple):
 
 
 def stack_statistics(frames: Frames) -> StackStatistics:
-    """Level and noise of each exposure about the median of its stack, in the unit of the frames.
+    """Level and noise of each exposure of a stack, in the unit of the frames.
 
-    Subtracting the median removes what the exposures have in common, so that a strong fixed pattern hides neither
-    a shift nor a noise. Evenly spaced bands of rows are read, not the whole stack.
+    The level is the clipped mean. The noise comes from the differences to the (up to four) exposures taken next to
+    it, so a fixed pattern does not hide it; the second smallest of four differences is taken, so a wild neighbour
+    does not count. Evenly spaced bands of rows are read, not the whole stack.
     """
     amplifiers = frames.detector.amplifiers
     statistics = StackStatistics(*np.full((4, len(frames.exposures), len(amplifiers)), np.nan))
@@ -55,10 +56,13 @@ def stack_statistics(frames: Frames) -> StackStatistics:
         samples = np.concatenate([frames.rows(*band) for band in _bands(y0, y1)], axis=1)
         for index, amp in enumerate(amplifiers):
             if (amp.box.y0, amp.box.y1) == (y0, y1):
-                for k, moments in _about_median(samples[:, :, amp.box.x0 : amp.box.x1]).items():
-                    values = (moments.mean, moments.error, moments.std, moments.std_error)
-                    for array, value in zip(statistics, values, strict=True):
-                        array[k, index] = value
+                part = samples[:, :, amp.box.x0 : amp.box.x1]
+                level = [clipped_moments(plane) for plane in part]
+                noise = _noise_to_neighbours(part)
+                statistics.levels[:, index] = [one.mean for one in level]
+                statistics.level_errors[:, index] = [one.error for one in level]
+                statistics.noises[:, index] = [one.std for one in noise]
+                statistics.noise_errors[:, index] = [one.std_error for one in noise]
     return statistics
 
 
@@ -68,35 +72,22 @@ def _bands(y0: int, y1: int) -> list[tuple[int, int]]:
     return [(int(y), int(y) + BAND_ROWS) for y in np.linspace(y0, y1 - BAND_ROWS, BANDS)]
 
 
-def _about_median(samples: NDArray[np.float32]) -> dict[int, Moments]:
-    """Moments of each exposure of ``samples[exposure, y, x]`` in the pixels that are good in all of them."""
-    finite = np.isfinite(samples)
-    present = np.flatnonzero(finite.mean(axis=(1, 2)) > 0.5)
-    good = samples[present][:, finite[present].all(axis=0)].astype(np.float64)
-    if min(good.shape) < 2:
-        return {}
-    median = np.median(good, axis=0)
-    level = float(np.mean(median))
-    expected = _scatter_about_median(present.size)
-    found = {}
-    for k, values in zip(present, good, strict=True):
-        moments = clipped_moments(values - median)
-        found[int(k)] = replace(
-            moments,
-            mean=level + moments.mean,
-            std=moments.std / expected,
-            std_error=moments.std_error / expected,
-        )
-    return found
+def _noise_to_neighbours(samples: NDArray[np.float32]) -> list[Moments]:
+    """Moments of the differences of ``samples[exposure, y, x]`` to neighbours, divided by √2; one per exposure."""
+    count = len(samples)
+    differences: list[list[Moments]] = [[] for _ in range(count)]
+    pairs = {(k, (k + step) % count) for step in (1, 2) for k in range(count)}
+    for one, other in sorted({(min(pair), max(pair)) for pair in pairs if pair[0] != pair[1]}):
+        moments = clipped_moments((samples[one] - samples[other]) * np.float32(math.sqrt(0.5)))
+        differences[one].append(moments)
+        differences[other].append(moments)
+    return [_second_smallest(moments) for moments in differences]
 
 
-def _scatter_about_median(n: int) -> float:
-    """Expected rms deviation of n Gaussian samples from their median, in σ.
-
-    The mean is a sufficient statistic, so cov(sample, median) = 1/n on average; the variance of the median is
-    π/2/(n + π/2 − 1) within 2 % (Hodges & Lehmann 1967).
-    """
-    return math.sqrt(1 + math.pi / 2 / (n + math.pi / 2 - 1) - 2 / n)
+def _second_smallest(moments: list[Moments]) -> Moments:
+    """The second smallest of three or four, else the smallest: half of the neighbours may be wild."""
+    found = sorted((one for one in moments if one.n > 1), key=lambda one: one.std)
+    return found[min(1, (len(found) - 1) // 2)] if found else Moments.empty()
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,11 @@ class Moments:
     std: float
     std_error: float
     n: int
+
+    @classmethod
+    def empty(cls) -> Self:
+        """Moments of nothing."""
+        return cls(math.nan, math.nan, math.nan, math.nan, 0)
 
 
 def clipped_moments(values: NDArray[np.floating], clip: float = 5.0, iterations: int = 3) -> Moments:
@@ -54,22 +60,32 @@ def clipped_moments(values: NDArray[np.floating], clip: float = 5.0, iterations:
     flat = np.ascontiguousarray(values).reshape(-1)
     centre, scale, floor = _start(flat)
     if math.isnan(centre):
-        return Moments(math.nan, math.nan, math.nan, math.nan, 0)
-    truncation = 1 - 2 * clip * math.exp(-(clip**2) / 2) / math.sqrt(2 * math.pi) / math.erf(clip / math.sqrt(2))
+        return Moments.empty()
+    kept, feedback = _truncation(clip)
     n, mean, variance, fourth = 0, centre, scale**2, 0.0
     for _ in range(iterations):
-        limit = clip * math.sqrt(max(variance, floor**2))
-        n, mean, variance, fourth = moments_within(flat, mean, limit)
-        variance /= truncation
-    spread = max(fourth - (variance * truncation) ** 2, 0.0)
+        n, mean, variance_kept, fourth = moments_within(flat, mean, clip * math.sqrt(max(variance, floor**2)))
+        variance = variance_kept / kept
+    spread = math.sqrt(max(fourth - variance_kept**2, 0.0) / n) / kept
     std = math.sqrt(variance)
     return Moments(
         mean=mean,
-        error=math.sqrt(variance / n),
+        error=std / math.sqrt(n * kept),
         std=std,
-        std_error=math.sqrt(spread / n) / (2 * std) if std > 0 else 0.0,
+        std_error=spread / (2 * std) * feedback if std > 0 else 0.0,
         n=n,
     )
+
+
+def _truncation(clip: float) -> tuple[float, float]:
+    """Share f of its variance a Gaussian keeps when truncated at ``clip`` σ, and how the limits act on the errors.
+
+    The limits follow the estimates, which raises the error of the mean by 1/f and that of σ by 1/(1 − c·f′/2f).
+    """
+    density = math.exp(-(clip**2) / 2) / math.sqrt(2 * math.pi) / math.erf(clip / math.sqrt(2))
+    kept = 1 - 2 * clip * density
+    slope = 2 * density * (clip**2 - 1 + 2 * clip * density)
+    return kept, 1 / (1 - clip * slope / (2 * kept))
 
 
 def _start(values: NDArray[np.floating]) -> tuple[float, float, float]:

@@ -25,7 +25,7 @@ def measurement_path(folder: Path, recipe: str) -> Path:
 def read_measurement(path: Path) -> Measurement | None:
     """Return a kept measurement; None if there is none or its file is damaged (it will be measured again)."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name.removeprefix(_ARRAY): stored[name] for name in stored.files if name != _VALUES}
             values = json.loads(str(stored[_VALUES]))
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):

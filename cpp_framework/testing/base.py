@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -44,12 +43,13 @@ class SuiteBase:
         ``anomalies`` are ``dead_amplifier``, ``nan_pixels`` and ``saturated_frame`` as in
         `cpp_framework.testing.make_stack`.
         """
+        if not self.declaration.inputs:
+            raise ContractBrokenError(
+                f"{self.declaration.name!r} is made from products alone: override stack() to return a Stack without "
+                "images, with its needs"
+            )
         inputs = self.declaration.inputs[0]
         return make_stack(n, seed, kind=inputs.kind, selection=inputs.name, **anomalies)
-
-    def needs(self) -> Mapping[str, Product]:
-        """Products `solve` is given, by type."""
-        return {}
 
     def config(self) -> Config:
         """Settings the functions are run with."""
@@ -77,7 +77,7 @@ class SuiteBase:
 
     def product(self, stack: Stack, seed: int = 0) -> Product:
         """Measure, pool and solve a stack."""
-        return run_type(self.declaration, stack, self.needs(), self.config(), seed)
+        return run_type(self.declaration, stack, self.config(), seed)
 
     def name(self, function: str) -> str:
         """Return a function's name for a message: the type's and the function's."""

@@ -37,7 +37,9 @@ class DeclarationRules(SuiteBase):
             try:
                 load(what, wanted_by=self.declaration.name)
             except PluginError as error:
-                raise ContractBrokenError(f"the declaration of {self.declaration.name!r} names {what!r}: {error}") from error
+                raise ContractBrokenError(
+                    f"the declaration of {self.declaration.name!r} names {what!r}: {error}"
+                ) from error
 
     def test_product_and_config_have_the_right_base(self) -> None:
         """The product class derives from `Product`, the settings from `Config`."""
@@ -58,7 +60,8 @@ class DeclarationRules(SuiteBase):
             "or solve would be given nothing",
         )
         require(
-            declaration.measure or not declaration.pool, f"pool of {declaration.name!r} needs measure: it pools measurements"
+            declaration.measure or not declaration.pool,
+            f"pool of {declaration.name!r} needs measure: it pools measurements",
         )
 
     def test_settings_are_documented(self) -> None:
@@ -66,8 +69,12 @@ class DeclarationRules(SuiteBase):
         config = load(self.declaration.config, wanted_by=self.declaration.name)
         for name, field in config.model_fields.items():
             extra = field.json_schema_extra or {}
-            require(field.description, f"setting {name!r} has no description: declare it with setting(default, description)")
-            require(extra.get("used_by"), f"setting {name!r} does not say which step uses it: declare it with setting(…)")
+            require(
+                field.description, f"setting {name!r} has no description: declare it with setting(default, description)"
+            )
+            require(
+                extra.get("used_by"), f"setting {name!r} does not say which step uses it: declare it with setting(…)"
+            )
             numeric = isinstance(field.default, int | float) and not isinstance(field.default, bool)
             require(
                 extra.get("unit") or not numeric,

@@ -30,14 +30,14 @@ class FunctionRules(SuiteBase):
     def test_inputs_are_left_unchanged(self) -> None:
         """Neither `measure` nor `solve` writes into the images or products it is given."""
         stack = self.stack(self.exposures, 2)
-        needs = {name: need.content_digest() for name, need in self.needs().items()}
+        needs = {name: need.content_digest() for name, need in stack.needs.items()}
         before = image_bytes(stack)
         self.product(stack)
         require(
             image_bytes(stack) == before,
             f"{self.name('measure')} or solve() changed the images it was given: work on a copy",
         )
-        after = {name: need.content_digest() for name, need in self.needs().items()}
+        after = {name: need.content_digest() for name, need in stack.needs.items()}
         require(needs == after, f"{self.name('solve')} changed a product it was given: products are immutable")
 
     def test_no_file_is_opened(self) -> None:
@@ -48,8 +48,8 @@ class FunctionRules(SuiteBase):
             self.product(stack)
         require(
             not seen,
-            f"the functions of {self.declaration.name!r} {'; '.join(seen[:3])}: a plugin is given arrays and products and "
-            "returns products; files, databases and processes are the framework's",
+            f"the functions of {self.declaration.name!r} {'; '.join(seen[:3])}: a plugin is given arrays and "
+            "products and returns products; files, databases and processes are the framework's",
         )
 
     def test_solve_is_deterministic(self) -> None:
@@ -100,7 +100,9 @@ def _differences(product: Product, again: Product) -> dict[str, str]:
         other = again.planes()[name]
         same = plane.dtype == other.dtype and plane.shape == other.shape
         same = same and np.ascontiguousarray(plane).tobytes() == np.ascontiguousarray(other).tobytes()
-        found[f"plane {name}"] = "" if same else f"{plane.dtype} {plane.shape} became {other.dtype} {other.shape} or other bits"
+        found[f"plane {name}"] = (
+            "" if same else f"{plane.dtype} {plane.shape} became {other.dtype} {other.shape} or other bits"
+        )
     found["header"] = "" if product.header == again.header else "it differs"
     for part in ("unit", "amplifiers", "metrics", "refused"):
         mine, theirs = getattr(product, part), getattr(again, part)

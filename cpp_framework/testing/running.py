@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from cpp_framework.declare import CalibrationType, Config, Inputs, load
@@ -15,7 +14,6 @@ from cpp_framework.testing.stacks import Stack
 def run_type(
     calibration: CalibrationType,
     stack: Stack,
-    needs: Mapping[str, Product] | None = None,
     config: Config | None = None,
     seed: int = 0,
 ) -> Product:
@@ -25,9 +23,8 @@ def run_type(
     ----------
     calibration : CalibrationType
     stack : Stack
-        Images by the names of the type's inputs; exposures of a paired selection follow one another.
-    needs : mapping of str to Product, optional
-        Products of the types required.
+        Images by the names of the type's inputs, and the products it needs; exposures of a paired selection follow
+        one another.
     config : Config, optional
         The type's defaults if left out.
     seed : int
@@ -45,7 +42,7 @@ def run_type(
         together = tuple(measurement for some in measured.values() for measurement in some)
         shared = load(calibration.pool, wanted_by=calibration.name)({stack.detector.id: together}, chosen, ctx)
     inputs = {one.name: stack.frames(one.name, measured[one.name], shared) for one in calibration.inputs}
-    product: Product = load(calibration.solve, wanted_by=calibration.name)(inputs, dict(needs or {}), chosen, ctx)
+    product: Product = load(calibration.solve, wanted_by=calibration.name)(inputs, stack.needs, chosen, ctx)
     return product
 
 
@@ -56,7 +53,7 @@ def measure_all(
     if not calibration.measure:
         return []
     measure = load(calibration.measure, wanted_by=calibration.name)
-    images = stack.images[inputs.name]
+    images = list(stack.images[inputs.name])
     groups: list[Any] = list(zip(images[::2], images[1::2], strict=True)) if inputs.pairing else list(images)
     return [measure(group, config, ctx) for group in groups]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cpp_framework.model import Amplifier, AmplifierRecord, Box, Detector, Exposure, Image, Mask, Measurement
+from cpp_framework.model import Amplifier, AmplifierRecord, Box, Detector, Exposure, Image, Mask, Measurement, Product
 from cpp_framework.stats.arrays import ArrayFrames
 
 GAIN = 1.5
@@ -22,18 +22,14 @@ _OVERSCAN = 32
 class Stack:
     """Images by selection name, and the truth they were made from.
 
-    ``truth`` [y, x] is the noiseless signal in adu, ``read_noise`` [adu] its noise where there is no light.
-    ``needs`` are products `solve` is given beside the images.
+    ``truth`` [y, x] is what the product should say; for `make_stack` the noiseless signal in adu. ``needs`` are
+    products `solve` is given beside the images; a type that is made from products alone has no images.
     """
 
     images: Mapping[str, Sequence[Image]]
     truth: NDArray[np.float64]
-    read_noise: float = READ_NOISE
-
-    @property
-    def detector(self) -> Detector:
-        """The detector of the images."""
-        return next(iter(self.images.values()))[0].detector
+    detector: Detector
+    needs: Mapping[str, Product] = field(default_factory=dict)
 
     def frames(
         self, selection: str, measurements: Sequence[Measurement] = (), shared: Measurement | None = None
@@ -131,13 +127,16 @@ def make_stack(
             image.data[:] = ADC_MAXIMUM
             image.mask |= np.uint32(Mask.SAT)
         images.append(image)
-    return Stack({selection or kind: images}, truth)
+    return Stack({selection or kind: images}, truth, detector)
 
 
 def _pattern(detector: Detector) -> NDArray[np.float64]:
     """Column and ramp structure of a few adu, different in each amplifier."""
     y, x = np.mgrid[: detector.height, : detector.width]
-    return np.where(x % 16 == 3, 6.0, 0.0) + 2.0 * y / detector.height + np.where(x < detector.width // 2, 1.0, 5.0)
+    pattern: NDArray[np.float64] = (
+        np.where(x % 16 == 3, 6.0, 0.0) + 2.0 * y / detector.height + np.where(x < detector.width // 2, 1.0, 5.0)
+    )
+    return pattern
 
 
 def _image(

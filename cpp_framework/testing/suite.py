@@ -21,7 +21,5 @@ from cpp_framework.testing.functions import FunctionRules
 from cpp_framework.testing.truth import TruthRules
 
 
-class CalibrationTypeSuite(
-    DeclarationRules, FunctionRules, CheckRules, CorrectorRules, TruthRules, DegradationRules
-):
+class CalibrationTypeSuite(DeclarationRules, FunctionRules, CheckRules, CorrectorRules, TruthRules, DegradationRules):
     """Every rule of the contract. Set ``calibration_type`` to a type's name or its declaration."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from cpp_bias.declare import BIAS
 from cpp_framework.declare import CalibrationType
 from cpp_framework.hookspecs import hookimpl
-
-from cpp_bias.declare import BIAS
 
 
 @hookimpl

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from cpp_framework.declare import Config
-from cpp_framework.model import Image
 
 from cpp_bias.product import Bias
+from cpp_framework.declare import Config
+from cpp_framework.model import Image
 
 
 def subtract(image: Image, product: Bias, config: Config) -> None:  # noqa: ARG001  (the contract's signature)

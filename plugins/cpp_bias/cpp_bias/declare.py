@@ -6,7 +6,9 @@ from cpp_framework.declare import CalibrationType, CheckSpec, Corrector, Inputs,
 
 CHECKS = (
     CheckSpec("B1_level", "mean of each held-out residual", (Need.GAIN, Need.TWO_EXPOSURES), "DMTN-101 4.2"),
-    CheckSpec("B2_noise", "noise of each held-out residual over its expectation", (Need.TWO_EXPOSURES,), "DMTN-101 4.3"),
+    CheckSpec(
+        "B2_noise", "noise of each held-out residual over its expectation", (Need.TWO_EXPOSURES,), "DMTN-101 4.3"
+    ),
     CheckSpec("B3_columns", "scatter of column means over that of white noise", (Need.TWO_EXPOSURES,)),
     CheckSpec("B3_rows", "scatter of row means over that of white noise", (Need.TWO_EXPOSURES,)),
     CheckSpec("B3_blocks", "reduced chi-square of block means", (Need.TWO_EXPOSURES,)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from cpp_framework.declare import Config
 from cpp_framework.model import Image, Measurement
 from cpp_framework.model.context import Context

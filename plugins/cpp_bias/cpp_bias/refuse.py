@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from cpp_framework.model import Measurement
-from cpp_framework.model.context import Frames
-from cpp_framework.stats import find_deviant_exposures
 from numpy.typing import NDArray
 
 from cpp_bias.measure import QUANTITIES
+from cpp_framework.model import Measurement
+from cpp_framework.model.context import Frames
+from cpp_framework.stats import find_deviant_exposures
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from cpp_framework.model import Amplifier, AmplifierStatus, Measured, ResidualFrame, oriented
-from cpp_framework.stats import Moments, clipped_moments
 from numpy.typing import NDArray
 
 from cpp_bias.product import Bias
+from cpp_framework.model import Amplifier, AmplifierStatus, Detector, ResidualFrame, oriented
+from cpp_framework.stats import Moments, clipped_moments
 
 CLIP = 5.0
 """Residuals further from the mean than this many standard deviations are hits, not noise."""
@@ -19,7 +18,7 @@ CLIP = 5.0
 
 @dataclass(frozen=True)
 class Noise:
-    """Expected noise of one exposure [adu²]: of each pixel, common to a row, and common to a column.
+    """Expected variances of one exposure [adu²]: of each pixel, common to a row, and common to a column.
 
     ``relative_error`` is that of the standard deviation of a pixel.
     """
@@ -34,9 +33,9 @@ class Noise:
         """Variance over the pixels of an amplifier."""
         return self.pixel + self.row + self.column
 
-    def of_mean(self, pixels: int, shape: tuple[int, int]) -> float:
-        """Variance of the mean of ``pixels`` pixels spread over ``shape`` rows and columns."""
-        return self.pixel / pixels + self.row / shape[0] + self.column / shape[1]
+    def of_mean(self, pixels: int, rows: int, columns: int) -> float:
+        """Variance of the mean of ``pixels`` pixels in so many rows and columns."""
+        return self.pixel / pixels + self.row / rows + self.column / columns
 
 
 @dataclass(frozen=True)
@@ -56,23 +55,44 @@ class AmplifierResidual:
     noise: Noise
 
 
-def amplifier_residuals(frame: ResidualFrame, product: Bias) -> Iterator[AmplifierResidual]:
+def amplifier_residuals(frame: ResidualFrame, product: Bias, detector: Detector) -> Iterator[AmplifierResidual]:
     """Yield the amplifiers of one exposure that can be judged.
 
-    Left out are dead amplifiers, those the exposure was refused in, and those without a single held-out sample.
+    Left out are dead amplifiers, those the exposure was refused in, and those without a held-out sample.
     """
-    exposure = frame.exposure.id
-    for amp in judged_amplifiers(product, frame):
+    for amp in live_amplifiers(product, detector):
+        if is_refused(product, frame.exposure.id, amp.name):
+            continue
         values = oriented(frame.residual, amp)
         moments = clipped_moments(values, CLIP)
-        if moments.n < 2:
+        if moments.n < 2 or moments.std == 0:
             continue
         reach = CLIP * moments.std
         yield AmplifierResidual(
             amplifier=amp,
-            exposure=exposure,
+            exposure=frame.exposure.id,
             values=np.clip(values, np.float32(moments.mean - reach), np.float32(moments.mean + reach)),
             moments=moments,
             factor=float(np.nanmean(oriented(frame.variance_factor, amp), dtype=np.float64)),
             noise=expected_noise(frame, product, amp.name),
         )
+
+
+def live_amplifiers(product: Bias, detector: Detector) -> list[Amplifier]:
+    """Amplifiers the product does not call dead."""
+    return [amp for amp in detector.amplifiers if product.amplifiers[amp.name].status != AmplifierStatus.DEAD]
+
+
+def is_refused(product: Bias, exposure: str, amplifier: str) -> bool:
+    """Whether `solve` left the exposure out of the amplifier."""
+    return exposure in product.refused or f"{exposure}/{amplifier}" in product.refused
+
+
+def expected_noise(frame: ResidualFrame, product: Bias, amplifier: str) -> Noise:
+    """Noise of one exposure: from its overscan, else as `solve` measured it on the stack."""
+    record = frame.records[amplifier]
+    if record.read_noise is None:
+        noise = product.amplifiers[amplifier].values["read_noise"]
+        return Noise(noise.value**2, 0.0, 0.0, (noise.error or 0.0) / noise.value)
+    error = record.read_noise_error or 0.0
+    return Noise(record.read_noise**2, record.level_variance, record.column_variance, error / record.read_noise)

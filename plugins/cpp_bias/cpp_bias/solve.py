@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
+
+from cpp_bias.config import BiasConfig
+from cpp_bias.product import Bias
+from cpp_bias.refuse import Refusals, refuse
 from cpp_framework.model import AmplifierResult, AmplifierStatus, Mask, Measured
 from cpp_framework.model.context import Context, Frames, Inputs, Needs
 from cpp_framework.stats import (
@@ -13,11 +18,6 @@ from cpp_framework.stats import (
     measure_stack_noise,
     noise_penalty,
 )
-from numpy.typing import NDArray
-
-from cpp_bias.config import BiasConfig
-from cpp_bias.product import Bias
-from cpp_bias.refuse import Refusals, refuse
 
 
 def solve(inputs: Inputs, needs: Needs, config: BiasConfig, ctx: Context) -> Bias:  # noqa: ARG001  (bias needs nothing)
@@ -46,7 +46,7 @@ def solve(inputs: Inputs, needs: Needs, config: BiasConfig, ctx: Context) -> Bia
     mask = combined.mask
     for name in refusals.dead:
         mask[frames.detector.amplifier(name).box.slices] |= np.uint32(Mask.DEAD_AMPLIFIER | Mask.NO_DATA)
-    in_stack = refusals.used.any(axis=1)
+    in_stack: NDArray[np.bool_] = np.any(refusals.used, axis=1)
     return Bias(
         unit=frames.unit,
         image=combined.image,

@@ -1,0 +1,180 @@
+"""One example that passes and one that fails each check, on a small simulated stack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cpp_bias.config import BiasConfig
+from cpp_bias.measure import measure
+from cpp_bias.product import Bias
+from cpp_bias.solve import solve
+from cpp_bias.verify import verify
+from cpp_framework.model import (
+    Amplifier,
+    AmplifierRecord,
+    Box,
+    CheckExample,
+    Context,
+    Detector,
+    Exposure,
+    Image,
+    ResidualFrame,
+    Verdict,
+    VerifyContext,
+)
+from cpp_framework.stats import ArrayFrames
+from cpp_framework.stats.residuals import held_out_residual
+
+SIZE, HALF = 256, 128
+GAIN, NOISE = 1.5, 4.0
+DETECTOR = Detector(
+    "example",
+    0,
+    "S00",
+    SIZE,
+    SIZE,
+    (
+        Amplifier("A", Box(0, 0, HALF, SIZE), gain=GAIN, serial_overscan=64),
+        Amplifier("B", Box(HALF, 0, SIZE, SIZE), flip_x=True, gain=GAIN, serial_overscan=64),
+    ),
+)
+Example = tuple[Bias, VerifyContext]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Simulated exposures ``samples[exposure, y, x]`` [adu] and what their overscan would say of the noise [adu]."""
+
+    samples: NDArray[np.float32]
+    overscan_noise: float = NOISE
+
+    @property
+    def exposures(self) -> list[Exposure]:
+        """One exposure per sample plane."""
+        return [
+            Exposure(
+                instrument="example",
+                detector=0,
+                id=f"bias-{k}",
+                number=k,
+                kind="bias",
+                exposure_time=0.0,
+                dark_time=0.0,
+            )
+            for k in range(len(self.samples))
+        ]
+
+    @property
+    def records(self) -> dict[str, AmplifierRecord]:
+        """What the overscan stage would have found, the same in every exposure."""
+        error = self.overscan_noise / np.sqrt(2 * SIZE * 64)
+        record = AmplifierRecord(bias_level=0.0, read_noise=self.overscan_noise, read_noise_error=error)
+        return {amp.name: record for amp in DETECTOR.amplifiers}
+
+    def residuals(self, product: Bias) -> Iterator[ResidualFrame]:
+        """Held-out residuals, as the framework makes them."""
+        for exposure, plane in zip(self.exposures, self.samples, strict=True):
+            yield held_out_residual(product, exposure, plane, self.records)
+
+
+def simulate(exposures: int = 25, seed: int = 1) -> Stack:
+    """Simulate columns and a ramp of a few adu under white noise."""
+    y, x = np.mgrid[:SIZE, :SIZE]
+    pattern = np.where(x % 16 == 3, 6.0, 0.0) + 2.0 * y / SIZE + np.where(x < HALF, 1.0, 5.0)
+    noise = np.random.default_rng(seed).normal(0.0, NOISE, (exposures, SIZE, SIZE))
+    return Stack((pattern + noise).astype(np.float32))
+
+
+def produce(stack: Stack) -> Bias:
+    """Make the bias of a stack with default settings."""
+    config, ctx = BiasConfig(), Context(DETECTOR)
+    bits = np.zeros(DETECTOR.shape, np.uint32)
+    measured = [measure(Image(plane, bits, DETECTOR), config, ctx) for plane in stack.samples]
+    records = [stack.records] * len(stack.samples)
+    frames = ArrayFrames(stack.samples, DETECTOR, stack.exposures, records=records, measurements=measured)
+    return solve({"bias": frames}, {}, config, ctx)
+
+
+def example(stack: Stack, product: Bias, previous_verdict: Verdict | None = None) -> Example:
+    """Put a product and the exposures it is verified on together."""
+    return product, VerifyContext(
+        detector=DETECTOR,
+        config=BiasConfig(),
+        residuals=lambda: stack.residuals(product),
+        exposures=stack.exposures,
+        gains={amp.name: GAIN for amp in DETECTOR.amplifiers},
+        previous_verdict=previous_verdict,
+    )
+
+
+@cache
+def good() -> Example:
+    """Return a healthy stack and its product: passes every check."""
+    stack = simulate()
+    return example(stack, produce(stack))
+
+
+def changed(add: NDArray[np.float64] | float, previous_verdict: Verdict | None = None) -> Example:
+    """Return the healthy stack with a product that is off by ``add`` [adu]."""
+    stack = simulate()
+    product = produce(stack)
+    damaged = replace(product, image=(product.image + add).astype(np.float32))
+    return example(stack, damaged, previous_verdict)
+
+
+def compared(add: NDArray[np.float64] | float) -> Example:
+    """Return like `changed`, with the verdict of the healthy product as the previous one."""
+    checks = tuple(verify(*good()))
+    return changed(add, Verdict(id="previous", product="", digest="", type="bias", checks=checks))
+
+
+def few() -> Example:
+    """Return a stack of five exposures: 9.5 % noise penalty."""
+    stack = simulate(5)
+    return example(stack, produce(stack))
+
+
+def quiet_overscan() -> Example:
+    """Return a stack whose pixels are a fifth noisier than its overscan."""
+    stack = replace(simulate(), overscan_noise=NOISE / 1.2)
+    return example(stack, produce(stack))
+
+
+def alternating() -> Example:
+    """Return a stack whose even exposures are 0.5 adu above the odd ones."""
+    stack = simulate()
+    stack.samples[::2] += np.float32(0.5)
+    return example(stack, produce(stack))
+
+
+def _stripes(axis: int) -> NDArray[np.float64]:
+    """Every eighth line along an axis is 3 adu too high."""
+    return np.where(np.indices(DETECTOR.shape)[axis] % 8 == 0, 3.0, 0.0)
+
+
+def _corner() -> NDArray[np.float64]:
+    """Raise the corner amplifier A is read from by 3 adu."""
+    y, x = np.mgrid[:SIZE, :SIZE]
+    return np.where((y < 64) & (x < 64), 3.0, 0.0)
+
+
+def _added_noise() -> NDArray[np.float64]:
+    return np.random.default_rng(2).normal(0.0, NOISE / 2, DETECTOR.shape)
+
+
+EXAMPLES = {
+    "B1_level": CheckExample(good, lambda: changed(2.0)),
+    "B2_noise": CheckExample(good, lambda: changed(_added_noise())),
+    "B3_columns": CheckExample(good, lambda: compared(_stripes(1))),
+    "B3_rows": CheckExample(good, lambda: compared(_stripes(0))),
+    "B3_blocks": CheckExample(good, lambda: compared(_corner())),
+    "B4_noise_penalty": CheckExample(good, few),
+    "B5_halves_noise": CheckExample(good, quiet_overscan),
+    "B5_halves_mean": CheckExample(good, alternating),
+    "B8_corner": CheckExample(good, lambda: changed(_corner())),
+}
