@@ -129,6 +129,8 @@ def _problems(
     """Every problem pydantic found, as line and sentence."""
     found = []
     for one in error.errors(include_url=False):
+        if one["type"] == "too_short" and one["input"]:
+            continue  # pydantic counts only the valid items; what is wrong with the others is in this list too
         location = (*prefix, *one["loc"])
         found.append((file.line(location), f"{_dotted(location)}: {_sentence(one, model)}"))
     return found

@@ -116,11 +116,13 @@ def _look_for_step(columns: Pixels, noise: float) -> list[str]:
         return []
     levels = np.median(np.lib.stride_tricks.sliding_window_view(columns, WINDOW), axis=1)
     steps = np.abs(levels[WINDOW:] - levels[:-WINDOW])
-    worst = int(np.argmax(steps))
-    if steps[worst] <= SIGNIFICANT * noise:
+    largest = float(steps.max())
+    if largest <= SIGNIFICANT * noise:
         return []
+    # Medians of windows that straddle the step hardly differ: the step is in the middle of the plateau.
+    middle = int(np.median(np.flatnonzero(steps > 0.9 * largest))) + WINDOW
     return [
-        f"the level steps by {steps[worst]:.1f} adu (noise {noise:.1f}) near column {worst + WINDOW} from the "
+        f"the level steps by {largest:.1f} adu (noise {noise:.1f}) near column {middle} from the "
         "readout side: two amplifiers, or a glow?"
     ]
 

@@ -7,6 +7,7 @@ import warnings
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -19,6 +20,7 @@ from cpp_framework.errors import RawFileError
 Value = str | int | float | bool
 
 _GZIP = b"\x1f\x8b"
+_BLOCK = 2880
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class HduHeader:
         """EXTNAME, or empty."""
         return str(self.get("EXTNAME") or "")
 
-    @property
+    @cached_property
     def size(self) -> tuple[int, int] | None:
         """``(columns, rows)`` of the image in this HDU, also if tile-compressed; None if it holds no 2-D image."""
         compressed = self.cards.get("ZIMAGE") is True
@@ -120,13 +122,14 @@ def _walk(path: Path, file: BinaryIO, size: int, *, exact: bool) -> list[HduHead
     headers: list[HduHeader] = []
     while (header := _next_header(path, file, len(headers))) is not None:
         headers.append(header)
-        data_end = file.tell() + header.cards.data_size
-        padded_end = file.tell() + header.cards.data_size_padded
+        length = header.cards.data_size
+        data_end = file.tell() + length
+        padded_end = file.tell() + -(-length // _BLOCK) * _BLOCK
         if exact and data_end > size:
             raise _truncated(path, f"HDU {header.index} ends at byte {data_end}, the file has {size}")
         if size in (data_end, padded_end):
             break
-        if not exact and header.cards.data_size:
+        if not exact and length:
             file.seek(data_end - 1)
             if not file.read(1):
                 raise _truncated(path, f"HDU {header.index} ends at byte {data_end} of the unpacked file")

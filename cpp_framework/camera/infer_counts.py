@@ -15,8 +15,10 @@ def count(header: HduHeader, keyword: str) -> int:
 
 
 def is_lick(header: HduHeader) -> bool:
-    """Whether overscan columns are counted per amplifier (COVER) and several amplifiers share the rows."""
-    return count(header, "COVER") > 0 and count(header, "AMPSROW") > 1
+    """Whether overscan columns are counted per amplifier (COVER), several share the rows, and data are left."""
+    assert header.size is not None
+    amplifiers, cover, top = (count(header, keyword) for keyword in ("AMPSROW", "COVER", "ROVER"))
+    return cover > 0 and amplifiers > 1 and header.size[0] >= amplifiers * (cover + 1) and 0 <= top < header.size[1]
 
 
 def lick_amplifiers(header: HduHeader, columns: int, rows: int, pixels: FramePixels) -> list[AmplifierGuess]:
@@ -27,7 +29,9 @@ def lick_amplifiers(header: HduHeader, columns: int, rows: int, pixels: FramePix
     """
     amplifiers, cover = count(header, "AMPSROW"), count(header, "COVER")
     section = section_of(header, "DATASEC")
-    data_end = min(section.box.x1 if section else columns, columns - amplifiers * cover)
+    data_end = columns - amplifiers * cover
+    if section is not None and amplifiers <= section.box.x1 < data_end:
+        data_end = section.box.x1
     top = rows - count(header, "ROVER")
     data = Box(0, 0, data_end, top)
     overscans = [Box(data_end + i * cover, 0, data_end + (i + 1) * cover, top) for i in range(amplifiers)]
@@ -88,7 +92,7 @@ def eso_amplifiers(header: HduHeader, describing: HduHeader) -> list[AmplifierGu
             readout=("U" if upper else "L") + ("R" if right else "L"),
             notes=["regions come from counts (ESO DET OUTn PRSCX, NX, OVSCX …): compare with the pixels"],
         )
-        if Box(0, 0, columns, rows).contains(guess.data):
+        if not guess.data.empty and Box(0, 0, columns, rows).contains(guess.data):
             guesses.append(guess)
     return guesses
 

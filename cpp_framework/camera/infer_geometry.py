@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 from cpp_framework.camera.guess import AmplifierGuess, DetectorGuess
 from cpp_framework.camera.hdu import HduHeader
@@ -156,18 +157,30 @@ def _moved(box: Box, dx: int, dy: int) -> Box:
 def _lay_out(detector: DetectorGuess) -> None:
     """Place without DETSEC: amplifiers of one HDU as they lie there without overscans, HDUs side by side."""
     offset = 0
-    hdus = list({id(amp.header): amp.header for amp in detector.amplifiers}.values())
+    hdus = list({amp.header.index: amp.header for amp in detector.amplifiers}.values())
     for header in hdus:
         members = [amp for amp in detector.amplifiers if amp.header is header]
-        columns = sorted({(amp.data.x0, amp.data.x1) for amp in members})
-        rows = sorted({(amp.data.y0, amp.data.y1) for amp in members})
-        for amp in members:
-            x = offset + sum(end - start for start, end in columns if end <= amp.data.x0)
-            y = sum(end - start for start, end in rows if end <= amp.data.y0)
-            amp.target = Section(Box(x, y, x + amp.data.width, y + amp.data.height))
-        offset = max(amp.target.box.x1 for amp in members if amp.target)
+        boxes = _closed_up([amp.data for amp in members])
+        for amp, box in zip(members, boxes, strict=True):
+            amp.target = Section(_moved(box, offset, 0))
+        offset += max(box.x1 for box in boxes)
     if len(hdus) > 1:
         detector.notes.append("no DETSEC: the HDUs are laid side by side; correct every detector section by hand")
+
+
+def _closed_up(boxes: list[Box]) -> list[Box]:
+    """Boxes of one frame without the gaps between them; side by side if they overlap."""
+    columns = sorted({(box.x0, box.x1) for box in boxes})
+    rows = sorted({(box.y0, box.y1) for box in boxes})
+    found = []
+    for box in boxes:
+        x = sum(end - start for start, end in columns if end <= box.x0)
+        y = sum(end - start for start, end in rows if end <= box.y0)
+        found.append(Box(x, y, x + box.width, y + box.height))
+    if not any(one.overlaps(two) for i, one in enumerate(found) for two in found[:i]):
+        return found
+    starts = accumulate((box.width for box in boxes[:-1]), initial=0)
+    return [Box(x, 0, x + box.width, box.height) for x, box in zip(starts, boxes, strict=True)]
 
 
 def _note_constant(detector: DetectorGuess, pixels: FramePixels) -> None:

@@ -27,10 +27,10 @@ def sectioned_amplifier(header: HduHeader, columns: int, rows: int, suffix: str 
     data = _data_box(header, frame, bias, suffix, notes)
     sides: dict[str, Box] = {}
     if bias is not None:
-        _add_side(sides, "overscan", bias, data)
+        _add_side(sides, "overscan", bias, data, notes)
     prescan = _inside(header, frame, notes, f"PRESEC{suffix}", f"PRESCAN{suffix}")
     if prescan is not None:
-        _add_side(sides, "prescan", prescan, data)
+        _add_side(sides, "prescan", prescan, data, notes)
     if not suffix:
         _add_leftovers(sides, data, frame, notes)
     return AmplifierGuess(
@@ -66,11 +66,15 @@ def _data_box(header: HduHeader, frame: Box, bias: Box | None, suffix: str, note
         return frame
     notes.append("the data section is what BIASSEC leaves: check it")
     right = bias.x0 - frame.x0 >= frame.x1 - bias.x1
-    return Box(frame.x0, frame.y0, bias.x0, frame.y1) if right else Box(bias.x1, frame.y0, frame.x1, frame.y1)
+    rest = Box(frame.x0, frame.y0, bias.x0, frame.y1) if right else Box(bias.x1, frame.y0, frame.x1, frame.y1)
+    return frame if rest.empty else rest
 
 
-def _add_side(sides: dict[str, Box], what: str, box: Box, data: Box) -> None:
+def _add_side(sides: dict[str, Box], what: str, box: Box, data: Box, notes: list[str]) -> None:
     """Name a region serial (beside the data) or parallel (above or below), cut to the data's rows or columns."""
+    if box.overlaps(data):
+        notes.append(f"the {what} section {box.to_section()} overlaps the data: not used")
+        return
     beside = box.x0 >= data.x1 or box.x1 <= data.x0
     rows = (max(box.y0, data.y0), min(box.y1, data.y1))
     columns = (max(box.x0, data.x0), min(box.x1, data.x1))

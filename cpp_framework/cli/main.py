@@ -9,7 +9,7 @@ from importlib import import_module
 
 import typer
 
-from cpp_framework import __version__
+from cpp_framework._version import __version__
 from cpp_framework.errors import CppError
 
 VERBS = (

@@ -16,6 +16,7 @@ from cpp_framework.camera.raw import RawAmplifier, RawFrame
 from cpp_framework.declare import Stage
 from cpp_framework.isr import _kernels
 from cpp_framework.isr.overscan import OverscanLevels, measure_levels
+from cpp_framework.model.detector import Detector
 from cpp_framework.model.image import AmplifierRecord, Float, Image, oriented
 from cpp_framework.model.mask import Mask
 
@@ -46,7 +47,7 @@ def assemble(raw: RawFrame, up_to: Stage, *, fused: bool) -> Image:
     saturation = f"raw >= {', '.join(f'{limit:g}' for limit in limits)}" if limits else "limit unknown"
     image.applied.append(f"ADC saturation: {saturation}")
     if up_to >= Stage.SERIAL_OVERSCAN:
-        image.applied.append(_describe("serial", rules.serial, "row"))
+        image.applied.append(_describe("serial", rules.serial, "row", image.detector))
     if fused:
         _describe_later(image, rules, up_to)
     overscans = {}
@@ -163,15 +164,15 @@ def _limit(value: float | None, wanted: bool) -> float:
 
 def _describe_later(image: Image, rules: OverscanRules, up_to: Stage) -> None:
     if up_to >= Stage.PARALLEL_OVERSCAN:
-        image.applied.append(_describe("parallel", rules.parallel, "column"))
+        image.applied.append(_describe("parallel", rules.parallel, "column", image.detector))
     if up_to >= Stage.FULL_WELL:
         known = any(amp.full_well is not None for amp in image.detector.amplifiers)
         image.applied.append("full well: flagged above the subtracted level" if known else "full well: limit unknown")
 
 
-def _describe(direction: str, rule: OverscanRule, line: str) -> str:
-    if rule.method == "none":
-        return f"{direction} overscan: not used"
+def _describe(direction: str, rule: OverscanRule, line: str, detector: Detector) -> str:
+    if not any(getattr(amp, f"{direction}_overscan") for amp in detector.amplifiers):
+        return f"{direction} overscan: none"
     name, _, per_line = rule.method.partition("_")
     scope = f"per {line}" if per_line else "of the section"
     return (

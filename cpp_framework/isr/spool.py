@@ -9,10 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import resource
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +24,7 @@ from cpp_framework.model.image import AmplifierRecord, Image
 from cpp_framework.model.mask import UNUSABLE
 from cpp_framework.model.measurement import Measurement
 
+_ROWS_AT_ONCE = 256
 _RUN = np.dtype([("start", np.int64), ("length", np.int64), ("bits", np.uint32)])
 
 
@@ -63,13 +61,12 @@ class Spool:
                 f"the spool takes images of {self.detector.shape} pixels (y, x) in {self.unit}, "
                 f"not {image.data.shape} in {image.unit}"
             )
-        plane = np.where(image.mask & np.uint32(UNUSABLE), np.float32(np.nan), image.data)
         record = {
             "records": {name: dataclasses.asdict(one) for name, one in image.records.items()},
             "applied": image.applied,
         }
         try:
-            plane.tofile(self._path(index, "plane"))
+            _write_plane(self._path(index, "plane"), image)
             np.save(self._path(index, "mask.npy"), _runs(image.mask))
             partial = self._path(index, "json.part")
             partial.write_text(json.dumps(record))
@@ -107,7 +104,8 @@ class Spool:
 class SpooledFrames:
     """Frames of a spool, read straight into the caller's block. Safe to use from threads.
 
-    Nothing is memory-mapped, so what the system caches of the files is not counted as this process's memory.
+    Nothing is memory-mapped, so what the system caches of the files is not counted as this process's memory, and no
+    file stays open.
     """
 
     def __init__(self, spool: Spool, measurements: Sequence[Measurement], shared: Measurement | None) -> None:
@@ -116,9 +114,6 @@ class SpooledFrames:
         self._spool = spool
         self._masks = [np.load(spool._path(i, "mask.npy")) for i in range(len(spool.exposures))]
         self._records = [json.loads(spool._path(i, "json").read_text()) for i in range(len(spool.exposures))]
-        self._descriptors: dict[int, int] = {}
-        self._lock = threading.Lock()
-        self._most_open = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
 
     @property
     def detector(self) -> Detector:
@@ -149,8 +144,7 @@ class SpooledFrames:
         block = np.empty((len(self.exposures), y1 - y0, self.detector.width), np.float32)
         offset = y0 * self.detector.width * block.itemsize
         for index, plane in enumerate(block):
-            with self._open(index) as descriptor:
-                _read_fully(descriptor, plane, offset, self._spool._path(index, "plane"))
+            _read_at(self._spool._path(index, "plane"), plane, offset)
         return block
 
     def masks(self, y0: int, y1: int) -> NDArray[np.uint32]:
@@ -166,31 +160,13 @@ class SpooledFrames:
             _kernels.paint_runs(starts, lengths, bits, first, mask.reshape(-1))
         return block
 
-    def close(self) -> None:
-        """Close the files. Reading again opens them again."""
-        with self._lock:
-            for descriptor in self._descriptors.values():
-                os.close(descriptor)
-            self._descriptors.clear()
 
-    def __del__(self) -> None:
-        self.close()
-
-    @contextmanager
-    def _open(self, index: int) -> Iterator[int]:
-        """Descriptor of a plane; those that fit below the system's limit stay open."""
-        if index >= self._most_open:
-            descriptor = os.open(self._spool._path(index, "plane"), os.O_RDONLY)
-            try:
-                yield descriptor
-            finally:
-                os.close(descriptor)
-            return
-        with self._lock:
-            if index not in self._descriptors:
-                self._descriptors[index] = os.open(self._spool._path(index, "plane"), os.O_RDONLY)
-            descriptor = self._descriptors[index]
-        yield descriptor
+def _write_plane(path: Path, image: Image) -> None:
+    with path.open("wb") as file:
+        for y in range(0, len(image.data), _ROWS_AT_ONCE):  # a copy of the whole image would double the memory
+            rows = slice(y, y + _ROWS_AT_ONCE)
+            unusable = (image.mask[rows] & np.uint32(UNUSABLE)) != 0
+            np.where(unusable, np.float32(np.nan), image.data[rows]).tofile(file)
 
 
 def _runs(mask: NDArray[np.uint32]) -> NDArray[np.void]:
@@ -203,11 +179,15 @@ def _runs(mask: NDArray[np.uint32]) -> NDArray[np.void]:
     return runs
 
 
-def _read_fully(descriptor: int, plane: NDArray[np.float32], offset: int, path: Path) -> None:
+def _read_at(path: Path, plane: NDArray[np.float32], offset: int) -> None:
+    # Opening costs microseconds; kept open, the files of many exposures and selections would exceed the limit.
     view = plane.reshape(-1).view(np.uint8).data
     done = 0
-    while done < len(view):
-        count = os.preadv(descriptor, [view[done:]], offset + done)
-        if count == 0:
-            raise StoreError(f"{path} is shorter than it was written", hint="is something else cleaning the folder?")
-        done += count
+    with path.open("rb", buffering=0) as file:
+        while done < len(view):
+            count = os.preadv(file.fileno(), [view[done:]], offset + done)
+            if count == 0:
+                raise StoreError(
+                    f"{path} is shorter than it was written", hint="is something else cleaning the folder?"
+                )
+            done += count

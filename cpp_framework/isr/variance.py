@@ -24,7 +24,7 @@ def start_variance(image: Image, read_noise: Mapping[str, float]) -> None:
     Raises
     ------
     InputsMissingError
-        An amplifier has neither, nor a nominal read noise and gain.
+        An amplifier of a camera without overscan has neither, nor a nominal read noise and gain.
     """
     image.variance = np.full(image.data.shape, np.nan, np.float32)
     for amp in image.detector.amplifiers:
@@ -33,6 +33,8 @@ def start_variance(image: Image, read_noise: Mapping[str, float]) -> None:
             noise = read_noise.get(amp.name)
         if noise is None and amp.read_noise is not None and amp.gain is not None:
             noise = amp.read_noise / amp.gain
+        if noise is None and (amp.serial_overscan or amp.parallel_overscan):
+            continue  # dead, or saturated into the overscan: masked pixels without a known variance
         if noise is None:
             raise InputsMissingError(
                 f"amplifier {amp.name}: no read noise for the variance: no overscan, no difference frames, no nominal",

@@ -14,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, computed_field
 SIGNIFICANT = 5.0
 """A value beyond its limit is a failure only if it deviates from the expectation by more than this many errors."""
 
+SUSPICIOUS = 3.0
+"""The same for a warning, so that small amplifiers do not warn by chance."""
+
 
 class Status(StrEnum):
     """Outcome of one check."""
@@ -67,7 +70,8 @@ class Check(BaseModel):
     """One check of one thing.
 
     ``fail`` and ``warn`` are the allowed ranges; outside ``fail`` the status is FAIL if the value also deviates
-    from ``expected`` by more than `SIGNIFICANT` errors, else WARN. ``skipped`` gives the reason of a NOT_RUN.
+    from ``expected`` by more than `SIGNIFICANT` errors, else WARN; outside ``warn`` it is WARN if it deviates by more
+    than `SUSPICIOUS` errors, else PASS. ``skipped`` gives the reason of a NOT_RUN.
     ``dead`` marks a failure that only says an amplifier is dead.
     """
 
@@ -97,15 +101,14 @@ class Check(BaseModel):
         if not math.isfinite(self.value) or (self.error is not None and not math.isfinite(self.error)):
             return Status.NOT_FINITE
         if self.fail is not None and self.fail.margin(self.value) < 0:
-            return Status.FAIL if self.significant else Status.WARN
-        if self.warn is not None and self.warn.margin(self.value) < 0:
+            return Status.FAIL if self._deviates(SIGNIFICANT) else Status.WARN
+        if self.warn is not None and self.warn.margin(self.value) < 0 and self._deviates(SUSPICIOUS):
             return Status.WARN
         return Status.PASS
 
-    @property
-    def significant(self) -> bool:
-        """Whether the value deviates from the expectation by more than its error can explain."""
-        return self.z is None or abs(self.z) > SIGNIFICANT
+    def _deviates(self, errors: float) -> bool:
+        """Whether the value is further from the expectation than its error explains; always where there is none."""
+        return self.z is None or abs(self.z) > errors
 
     @property
     def z(self) -> float | None:

@@ -27,7 +27,7 @@ from astropy.table import Table
 from astropy.units import Unit
 from astropy.utils.exceptions import AstropyUserWarning
 
-from cpp_framework import __version__
+from cpp_framework._version import __version__
 from cpp_framework.errors import FormatVersionError, IncompatibleError, StoreError
 from cpp_framework.model.header import Header
 from cpp_framework.model.mask import MEANINGS, Mask

@@ -6,7 +6,7 @@ import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
-from cpp_framework import __version__
+from cpp_framework._version import __version__
 
 
 def software(*distributions: str) -> dict[str, str]:

@@ -66,7 +66,8 @@ def clipped_moments(values: NDArray[np.floating], clip: float = 5.0, iterations:
     for _ in range(iterations):
         n, mean, variance_kept, fourth = moments_within(flat, mean, clip * math.sqrt(max(variance, floor**2)))
         variance = variance_kept / kept
-    spread = math.sqrt(max(fourth - variance_kept**2, 0.0) / n) / kept
+    # Variance of a sample variance for any distribution (Kendall & Stuart, vol. 1, 12.5, for k-statistics).
+    spread = math.sqrt(max(fourth - variance_kept**2 * (n - 3) / max(n - 1, 1), 0.0) / n) / kept
     std = math.sqrt(variance)
     return Moments(
         mean=mean,

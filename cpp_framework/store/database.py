@@ -16,7 +16,7 @@ from sqlalchemy import Connection, create_engine, event, inspect, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import NullPool
 
-from cpp_framework import __version__
+from cpp_framework._version import __version__
 from cpp_framework.errors import FormatVersionError, StoreError
 from cpp_framework.store import schema
 from cpp_framework.store.clock import now_tai_ns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from pathlib import Path
 
@@ -103,10 +104,10 @@ def _differences(product: Product, again: Product) -> dict[str, str]:
         found[f"plane {name}"] = (
             "" if same else f"{plane.dtype} {plane.shape} became {other.dtype} {other.shape} or other bits"
         )
-    found["header"] = "" if product.header == again.header else "it differs"
-    for part in ("unit", "amplifiers", "metrics", "refused"):
-        mine, theirs = getattr(product, part), getattr(again, part)
-        found[part] = "" if repr(mine) == repr(theirs) else f"{mine!r} became {theirs!r}"
+    for one in dataclasses.fields(product):
+        mine, theirs = getattr(product, one.name), getattr(again, one.name)
+        if one.name != "tables" and not isinstance(mine, np.ndarray):
+            found[f"field {one.name}"] = "" if repr(mine) == repr(theirs) else f"{mine!r} became {theirs!r}"
     before, after = product.content_digest(), again.content_digest()
-    found["content"] = "" if before == after else f"digest {before[:12]} became {after[:12]}"
+    found["the content"] = "" if before == after else f"its digest {before[:12]} became {after[:12]}"
     return found

@@ -29,7 +29,7 @@ def write_fits(tmp_path: Path) -> Callable[..., Path]:
         if table:
             found.append(fits.BinTableHDU.from_columns([fits.Column("T", "E", array=np.arange(3.0))], name="TEMPS"))
         path = tmp_path / name
-        fits.HDUList(found).writeto(path)
+        fits.HDUList(found).writeto(path, overwrite=True)
         return path
 
     return write

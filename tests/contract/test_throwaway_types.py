@@ -53,6 +53,9 @@ class TestPooledGains(CalibrationTypeSuite):
     def test_gains_are_provided_to_other_stages(self) -> None:
         product = self.product(self.stack(4, 1, dead_amplifier=True))
         assert list(product.provided("gain")) == ["A"]
+
+    def test_what_pool_finds_reaches_solve(self) -> None:
+        product = self.product(self.stack(4, 1))
         assert product.metrics["level"].value == pytest.approx(20_000, rel=0.01)
 
 

@@ -154,7 +154,9 @@ def test_lines_the_section_does_not_cover_take_the_nearest_level() -> None:
 
 
 @pytest.mark.parametrize("median", [True, False])
-@pytest.mark.parametrize(("width", "sigma", "quantum"), [(24, 6.0, 1.0), (61, 2.2, 1.0), (97, 0.8, 1.0), (11, 3.0, 0.0)])
+@pytest.mark.parametrize(
+    ("width", "sigma", "quantum"), [(24, 6.0, 1.0), (61, 2.2, 1.0), (97, 0.8, 1.0), (11, 3.0, 0.0)]
+)
 def test_read_noise_and_level_variance_are_right_by_monte_carlo(
     width: int, sigma: float, quantum: float, median: bool
 ) -> None:

@@ -27,6 +27,7 @@ LIMITS = {"expected": 0.0, "fail": Limit(low=-1, high=1), "warn": Limit(low=-0.5
     [
         (0.3, 0.01, Status.PASS),
         (-0.7, 0.01, Status.WARN),
+        (-0.7, 0.25, Status.PASS),  # beyond the warning, but its error explains it
         (1.2, 0.01, Status.FAIL),
         (-1.2, 0.01, Status.FAIL),
         (1.2, 1.0, Status.WARN),  # beyond the limit, but its error explains it

@@ -62,16 +62,14 @@ def check_all(store: Store) -> int:
 
 def test_kill_at_any_moment_leaves_every_registered_product_whole(store: Store, writer: Writer) -> None:
     moment = random.Random(20261123)
-    per_round, before = [], 0
     for _ in range(ROUNDS):
         writer.start("put", store.root)
         pid = int(writer.line())
-        time.sleep(moment.uniform(0.005, 0.12))
+        assert writer.line() == "working"
+        time.sleep(moment.uniform(0.0, 0.06))
         os.kill(pid, signal.SIGKILL)
         assert writer.line() == "gone"
-        now = check_all(Store.open(store.root))
-        per_round.append(now - before)
-        before = now
+        check_all(Store.open(store.root))
     for collection in store.collections():
         # The writer puts detectors 0, then 3 4 5 together, then 6, then 9 10 11 together …
         detectors = sorted(one.detector for one in store.products(run=collection.name))
@@ -82,7 +80,7 @@ def test_kill_at_any_moment_leaves_every_registered_product_whole(store: Store, 
     with store._database.read() as connection:
         assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
         assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
-    assert sum(per_round) > ROUNDS, f"the writers were killed before they did anything: {per_round}"
+    assert len(store.products()) >= ROUNDS, "a product whose put had returned is not there"
 
 
 def test_crash_in_a_commit_is_named_for_readers_and_undone_by_a_writer(store: Store, writer: Writer, put) -> None:

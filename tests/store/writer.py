@@ -1,8 +1,8 @@
 """A process for the crash tests: for every line ``MODE ROOT N`` on stdin it forks a child that works on a repository.
 
 ``put`` puts products for ever, ``puts N`` puts N of them and ends, ``crash`` dies in the middle of a commit.
-The pid of the child is printed; for ``puts``, then a line with what became of it. Forking from a process that has
-everything imported makes the next child start in milliseconds.
+The pid of the child is printed, then for ``put`` a line when its first product is there; for ``puts`` only a line with
+what became of them. Forking from a process that has everything imported makes the next child start in milliseconds.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ def put_for_ever(root: Path) -> None:
     run = store.new_run("bias")
     for i in count():
         put(store, run, [3 * i, 3 * i + 1, 3 * i + 2] if i % 2 else [3 * i])
+        if i == 0:
+            print("working", flush=True)
 
 
 def put_some(root: Path, n: int) -> None:

@@ -1,0 +1,105 @@
+"""The expectations of the checks are exact: pulls over independent stacks, with noise that rows and columns share.
+
+Of each stack one exposure is judged, as held-out residuals of one stack are not independent. 20 statistics: the
+limits give all of them together a false-alarm rate of 1 %.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from cpp_bias.config import BiasConfig
+from cpp_bias.declare import BIAS
+from cpp_bias.product import Bias
+from cpp_bias.verify import verify
+
+from cpp_framework.model import Check, VerifyContext
+from cpp_framework.stats.residuals import held_out_residual
+from cpp_framework.testing import Stack, make_stack, run_type
+from cpp_framework.testing.stacks import READ_NOISE
+
+SIGMA = 3.48
+STACKS = 200
+ROW, COLUMN = 0.15 * READ_NOISE, 0.1 * READ_NOISE
+
+
+def noisy_stack(n: int, seed: int) -> Stack:
+    """Return a stack with an overscan level of its own error in each row, and in each column."""
+    stack = make_stack(n, seed)
+    rng = np.random.default_rng(seed + 1_000_000)
+    for image in stack.images["bias"]:
+        for amp in stack.detector.amplifiers:
+            data, record = image.amp(amp.name).data, image.records[amp.name]
+            data += rng.normal(0, ROW, (data.shape[0], 1)).astype(np.float32)
+            data += rng.normal(0, COLUMN, (1, data.shape[1])).astype(np.float32)
+            record.level_variance, record.column_variance = ROW**2, COLUMN**2
+    # A hit that the stack rejects must not disturb the expectations.
+    stack.images["bias"][1].data[20, 30] += np.float32(500)
+    return stack
+
+
+def checks_of(stack: Stack) -> list[Check]:
+    product = run_type(BIAS, stack)
+    assert isinstance(product, Bias)
+    frames = stack.frames("bias")
+    height = stack.detector.height
+    ctx = VerifyContext(
+        detector=stack.detector,
+        config=BiasConfig(),
+        residuals=lambda: (
+            held_out_residual(product, image.exposure, plane, image.records)
+            for image, plane in zip(stack.images["bias"], frames.rows(0, height), strict=True)
+            if image.exposure is not None
+        ),
+        exposures=frames.exposures,
+        gains={"A": 1.5, "B": 1.5},
+    )
+    return list(verify(product, ctx))
+
+
+@pytest.mark.parametrize("n", [4, 7])
+def test_pulls_of_the_checks(n: int) -> None:
+    pulls: dict[str, list[float]] = {}
+    for seed in range(STACKS):
+        for check in checks_of(noisy_stack(n, seed)):
+            if check.z is not None and check.exposure in ("", "bias-0002"):
+                pulls.setdefault(check.name, []).append(check.z)
+    limit = SIGMA / math.sqrt(2 * STACKS)
+    found = {name: (float(np.mean(z)), float(np.sqrt(np.mean(np.square(z))))) for name, z in pulls.items()}
+    for name in ("B1_level", "B2_noise", "B5_halves_noise", "B5_halves_mean", "B8_corner"):
+        mean, rms = found[name]
+        assert abs(mean) < limit, (name, found)
+        assert rms < 1 + limit / math.sqrt(2), (name, found)
+        # Errors of the mean of halves are the larger of two estimates: a little too large by construction.
+        assert rms > 1 - limit / math.sqrt(2) - (0.1 if name == "B5_halves_mean" else 0), (name, found)
+    for name in ("B3_columns", "B3_rows", "B3_blocks"):
+        assert abs(found[name][0]) < 1, (name, found)
+
+
+def test_a_held_out_residual_is_that_of_the_stack_made_without_the_exposure() -> None:
+    stack = make_stack(5, 1)
+    samples = np.stack([image.data for image in stack.images["bias"]])
+    product = run_type(BIAS, stack)
+    assert isinstance(product, Bias)
+    exposure = stack.images["bias"][3].exposure
+    assert exposure is not None
+    frame = held_out_residual(product, exposure, samples[3], {})
+    clean = product.used == 5
+    others = np.mean(np.delete(samples, 3, axis=0), axis=0, dtype=np.float64)
+    assert np.allclose(frame.residual[clean], (samples[3] - others)[clean], atol=2e-5)
+    assert np.all(frame.variance_factor[clean] == np.float32(1.25))
+    rejected = product.rejected_mask(exposure.id)
+    assert np.array_equal(frame.residual[rejected], (samples[3] - product.image)[rejected])
+
+
+def test_residuals_of_a_clean_stack_sum_to_zero() -> None:
+    stack = make_stack(5, 1)
+    product = run_type(BIAS, stack)
+    assert isinstance(product, Bias)
+    total = np.zeros(product.image.shape)
+    for image in stack.images["bias"]:
+        assert image.exposure is not None
+        total += held_out_residual(product, image.exposure, image.data, {}).residual
+    assert np.abs(total[product.used == 5]).max() < 1e-4

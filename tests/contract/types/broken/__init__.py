@@ -1,0 +1,1 @@
+"""Functions that break the contract, each in one way."""
