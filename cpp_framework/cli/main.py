@@ -16,6 +16,8 @@ VERBS = (
     "init", "ingest", "find", "flag", "plan", "produce", "verify", "show", "explain", "instrument", "plugins", "sim"
 )  # fmt: skip
 
+INTERRUPTED = 130
+
 EPILOG = (
     "Exit codes: 0 done or up to date, 1 internal error, 2 usage, 3 inputs missing, 4 verification failed, "
     "5 conflict, 6 some units failed, 130 interrupted."
@@ -64,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
     except typer.Exit as stop:
         return stop.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        return _report("interrupted; nothing published is lost, the same command goes on", "", 130)
+        return _interrupted()
     except BrokenPipeError:
         # The reader of our output (head, less) has left: nothing to tell it, and nothing to tell the user.
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
@@ -76,7 +78,12 @@ def main(arguments: list[str] | None = None) -> int:
         return _report(
             f"internal error: {type(error).__name__}: {error}", "run again with --debug and report the output", 1
         )
-    return result if isinstance(result, int) else 0
+    # The argument parser itself turns Ctrl-C into this result.
+    return _interrupted() if result == INTERRUPTED else int(result or 0)
+
+
+def _interrupted() -> int:
+    return _report("interrupted; nothing published is lost, the same command goes on", "", INTERRUPTED)
 
 
 def _report(message: str, hint: str, code: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from typing import Any
@@ -27,6 +28,11 @@ class SerialExecutor(Executor):
         return future
 
 
+def _ignore_interrupts() -> None:
+    # Ctrl-C reaches every process of the terminal; only the coordinator decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def make_executor(jobs: int, name: str = "", offers: dict[str, str] | None = None) -> Executor:
     """Return an executor for ``jobs`` tasks at a time.
 
@@ -43,7 +49,7 @@ def make_executor(jobs: int, name: str = "", offers: dict[str, str] | None = Non
     if chosen == "processes":
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(_PRELOAD)
-        return ProcessPoolExecutor(jobs, mp_context=context)
+        return ProcessPoolExecutor(jobs, mp_context=context, initializer=_ignore_interrupts)
     if offers and chosen in offers:
         from cpp_framework.declare import load
 

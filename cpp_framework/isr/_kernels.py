@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cpp_framework.stats.jit import kernel
+from cpp_framework.stats.jit import kernel, reduction_kernel
 
 Pixels = NDArray[Any]
 Float = NDArray[np.float32]
 Double = NDArray[np.float64]
 Bits = NDArray[np.uint32]
-Index = NDArray[np.int64]
+Runs = NDArray[np.int32]
 
 
 @kernel
@@ -63,6 +63,46 @@ def grouped_median(values: Pixels, n: int, quantum: float) -> float:
     return 0.5 * (median + above)
 
 
+@reduction_kernel
+def _count_below(values: Pixels, n: int, limit: float) -> int:
+    count = 0
+    for i in range(n):
+        count += values[i] < limit
+    return count
+
+
+@kernel
+def integer_median(values: Pixels, n: int, guess: float) -> float:
+    """What `grouped_median` gives for whole numbers and a quantum of 1, by counting outwards from a guess.
+
+    Counting has no branches to mispredict: ten times faster on an overscan, where the line before is a good guess.
+    """
+    k = (n - 1) // 2
+    low, step = np.floor(guess), 1.0
+    while _count_below(values, n, low) > k:
+        low -= step
+        step *= 2
+    high, step = low + 1, 1.0
+    while _count_below(values, n, high) <= k:
+        low = high
+        high += step
+        step *= 2
+    while high - low > 1:
+        middle = np.floor(0.5 * (low + high))
+        if _count_below(values, n, middle) <= k:
+            low = middle
+        else:
+            high = middle
+    below, up_to = _count_below(values, n, low), _count_below(values, n, high)
+    if 2 * up_to != n:
+        return float(low - 0.5 + (0.5 * n - below) / (up_to - below))
+    above = np.inf
+    for i in range(n):
+        if values[i] >= high:
+            above = min(above, values[i])
+    return float(0.5 * (low + above))
+
+
 @kernel
 def line_medians(section: Float, saturation: float, quantum: float, levels: Double, scatter: Double) -> None:
     """Median and mean square about it of every line of ``section[line, sample]``.
@@ -71,21 +111,23 @@ def line_medians(section: Float, saturation: float, quantum: float, levels: Doub
     """
     lines, width = section.shape
     values = np.empty(width, section.dtype)
+    guess = 0.0
     for line in range(lines):
-        n = 0
+        n, whole = 0, quantum == 1
         for i in range(width):
             value = section[line, i]
             if np.isfinite(value) and value < saturation:
                 values[n] = value
                 n += 1
+                whole &= value == np.floor(value)
         if 2 * n < width or n == 0:
             levels[line] = scatter[line] = np.nan
             continue
-        level = grouped_median(values, n, quantum)
+        level = integer_median(values, n, guess) if whole else grouped_median(values, n, quantum)
         square = 0.0
         for i in range(n):
             square += (values[i] - level) ** 2
-        levels[line] = level
+        levels[line] = guess = level
         scatter[line] = square / n
 
 
@@ -102,17 +144,23 @@ def line_means(section: Float, centres: Double, limit: float, levels: Double) ->
         levels[line] = total / n if n else np.nan
 
 
-@kernel
+@reduction_kernel
 def residual_square(section: Float, levels: Double, limit: float) -> tuple[float, int]:
-    """Sum of squares and number of the residuals ``section[line, i] − levels[line]`` within ``limit``."""
+    """Sum of squares and number of the residuals ``section[line, i] − levels[line]`` within ``limit``.
+
+    Summed in float32 inside a line, in float64 over the lines.
+    """
     lines, width = section.shape
     total, n = 0.0, 0
     for line in range(lines):
+        level, square, count = np.float32(levels[line]), np.float32(0), 0
         for i in range(width):
-            residual = section[line, i] - levels[line]
-            if abs(residual) <= limit:
-                total += residual * residual
-                n += 1
+            residual = section[line, i] - level
+            kept = abs(residual) <= limit
+            square += residual * residual if kept else np.float32(0)
+            count += kept
+        total += float(square)
+        n += count
     return total, n
 
 
@@ -151,50 +199,49 @@ def find_wild(levels: Double, block: int, limit: float, floor: float, wild: NDAr
         begin = end
 
 
-@kernel
+@reduction_kernel
 def place(
     raw: Pixels,
     rows: Double,
-    columns: Double,
+    columns: Float,
     saturation: float,
     full_well: float,
     bits: Bits,
     out: Float,
     mask: Bits,
-) -> tuple[float, float]:
+) -> bool:
     """Put raw pixels less their row and column levels where they belong, and flag them, in one pass.
 
-    ``bits`` are the mask bits of saturated, above-full-well and not-finite pixels. Returns the lowest and highest
-    raw value.
+    ``bits`` are the mask bits of saturated, above-full-well and not-finite pixels. Returns whether raw values differ.
     """
     height, width = raw.shape
-    low, high = np.inf, -np.inf
+    values, signals = np.empty(width, raw.dtype), np.empty(width, np.float32)
+    differ = 0
     for y in range(height):
-        level = rows[y]
-        row_low, row_high, top, odd = np.inf, -np.inf, -np.inf, 0
+        # Flipped rows cannot be computed on with SIMD, only copied: so one copy in, arithmetic, one copy out.
         for x in range(width):
-            value = np.float64(raw[y, x])
-            signal = value - level - columns[x]
-            out[y, x] = signal
-            row_low = min(row_low, value)
-            row_high = max(row_high, value)
-            top = max(top, signal)
-            odd += not np.isfinite(value)
-        low, high = min(low, row_low), max(high, row_high)
-        if row_high >= saturation or top >= full_well or odd:
+            values[x] = raw[y, x]
+        level, odd = rows[y], 0
+        for x in range(width):
+            signal = np.float32(values[x] - level) - columns[x]
+            signals[x] = signal
+            differ |= values[x] != raw[0, 0]
+            odd |= (values[x] >= saturation) | (signal >= full_well) | (not np.isfinite(signal))
+        for x in range(width):
+            out[y, x] = signals[x]
+        if odd:
             for x in range(width):
-                value = np.float64(raw[y, x])
-                if value >= saturation:
+                if values[x] >= saturation:
                     mask[y, x] |= bits[0]
-                if value - level - columns[x] >= full_well:
+                if signals[x] >= full_well:
                     mask[y, x] |= bits[1]
-                if not np.isfinite(value):
+                if not np.isfinite(signals[x]):
                     mask[y, x] |= bits[2]
-    return low, high
+    return differ != 0
 
 
 @kernel
-def subtract_columns(data: Float, mask: Bits, columns: Double, full_well: float, bit: np.uint32) -> None:
+def subtract_columns(data: Float, mask: Bits, columns: Float, full_well: float, bit: np.uint32) -> None:
     """Subtract column levels in place and flag what is then at full well."""
     height, width = data.shape
     for y in range(height):
@@ -206,32 +253,55 @@ def subtract_columns(data: Float, mask: Bits, columns: Double, full_well: float,
 
 
 @kernel
+def _any_bits(row: Bits) -> np.uint32:
+    seen = np.uint32(0)
+    for x in range(row.size):
+        seen |= row[x]
+    return seen
+
+
+@kernel
 def count_runs(mask: Bits) -> int:
-    """Number of runs of equal bits other than 0 in a flat mask."""
-    runs, before = 0, np.uint32(0)
-    for i in range(mask.size):
-        runs += mask[i] != before and mask[i] != 0
-        before = mask[i]
+    """Number of runs of equal bits other than 0 in the rows of a mask."""
+    runs = 0
+    for y in range(mask.shape[0]):
+        if _any_bits(mask[y]):
+            before = np.uint32(0)
+            for x in range(mask.shape[1]):
+                runs += mask[y, x] != before and mask[y, x] != 0
+                before = mask[y, x]
     return runs
 
 
 @kernel
-def find_runs(mask: Bits, starts: Index, lengths: Index, bits: Bits) -> None:
-    """Write start, length and bits of the runs that `count_runs` counted."""
-    run, before = -1, np.uint32(0)
-    for i in range(mask.size):
-        if mask[i] != 0:
-            if mask[i] != before:
-                run += 1
-                starts[run], lengths[run], bits[run] = i, 0, mask[i]
-            lengths[run] += 1
-        before = mask[i]
+def find_runs(mask: Bits, runs: Runs, bits: Bits) -> None:
+    """Write the runs that `count_runs` counted: y, x and length in ``runs[run]``, and their bits."""
+    run = -1
+    for y in range(mask.shape[0]):
+        if _any_bits(mask[y]):
+            before = np.uint32(0)
+            for x in range(mask.shape[1]):
+                if mask[y, x] != 0:
+                    if mask[y, x] != before:
+                        run += 1
+                        runs[run, 0], runs[run, 1], runs[run, 2] = y, x, 0
+                        bits[run] = mask[y, x]
+                    runs[run, 2] += 1
+                before = mask[y, x]
 
 
 @kernel
-def paint_runs(starts: Index, lengths: Index, bits: Bits, first: int, mask: Bits) -> None:
-    """Paint runs into a flat piece of a mask that begins at pixel ``first``; runs may stick out."""
-    for run in range(starts.size):
-        begin = max(starts[run] - first, 0)
-        for i in range(begin, min(starts[run] + lengths[run] - first, mask.size)):
-            mask[i] = bits[run]
+def paint_runs(runs: Runs, bits: Bits, first_row: int, mask: Bits) -> None:
+    """Paint runs into rows ``first_row …`` of a mask."""
+    for run in range(bits.size):
+        y, x = runs[run, 0] - first_row, runs[run, 1]
+        mask[y, x : x + runs[run, 2]] = bits[run]
+
+
+@kernel
+def blank_runs(runs: Runs, bits: Bits, unusable: np.uint32, first_row: int, rows: Float) -> None:
+    """Set samples to NaN where a run has one of the ``unusable`` bits."""
+    for run in range(bits.size):
+        if bits[run] & unusable:
+            y, x = runs[run, 0] - first_row, runs[run, 1]
+            rows[y, x : x + runs[run, 2]] = np.nan

@@ -103,12 +103,12 @@ def _place(image: Image, raw: RawAmplifier, rules: OverscanRules, up_to: Stage, 
         levels = serial.spread(raw.origins[name][0], len(section)) if serial else np.zeros(len(section))
         sides[name] = (section - levels[:, None]).astype(np.float32)
     rows = serial.spread(0, height) if serial else np.zeros(height)
-    columns, parallel = _columns(raw, sides, rules, up_to) if fused else (np.zeros(width), None)
+    columns, parallel = _columns(raw, sides, rules, up_to) if fused else (np.zeros(width, np.float32), None)
     full_well = _limit(amp.full_well, fused and up_to >= Stage.FULL_WELL)
     data, mask = oriented(image.data, amp), oriented(image.mask, amp)
-    low, high = _kernels.place(raw.data, rows, columns, saturation, full_well, _BITS, data, mask)
+    varies = _kernels.place(raw.data, rows, columns, saturation, full_well, _BITS, data, mask)
     record = image.records[amp.name] = AmplifierRecord()
-    if low == high and low < saturation:
+    if not varies and raw.data[0, 0] < saturation:
         mask |= np.uint32(Mask.DEAD_AMPLIFIER)
         return sides
     if serial is not None:
@@ -124,21 +124,21 @@ def _place(image: Image, raw: RawAmplifier, rules: OverscanRules, up_to: Stage, 
 
 def _columns(
     raw: RawAmplifier, sides: Mapping[str, Float], rules: OverscanRules, up_to: Stage
-) -> tuple[NDArray[np.float64], OverscanLevels | None]:
+) -> tuple[NDArray[np.float32], OverscanLevels | None]:
     """Level of every column of data; subtracts it from the parallel overscan too."""
     width = raw.data.shape[1]
     if up_to < Stage.PARALLEL_OVERSCAN or "parallel_overscan" not in sides:
-        return np.zeros(width), None
+        return np.zeros(width, np.float32), None
     section, first = sides["parallel_overscan"], raw.origins["parallel_overscan"][1]
     levels = measure_levels(section.T, rules.parallel, first, saturation=math.inf, quantum=_quantum(raw))
     if levels is None:
-        return np.zeros(width), None
+        return np.zeros(width, np.float32), None
     section -= levels.spread(first, section.shape[1]).astype(np.float32)
-    return levels.spread(0, width), levels
+    return levels.spread(0, width).astype(np.float32), levels
 
 
-def _record_parallel(record: AmplifierRecord, columns: NDArray[np.float64], levels: OverscanLevels) -> None:
-    record.bias_level = (record.bias_level or 0.0) + float(columns.mean())
+def _record_parallel(record: AmplifierRecord, columns: NDArray[np.float32], levels: OverscanLevels) -> None:
+    record.bias_level = (record.bias_level or 0.0) + float(columns.mean(dtype=np.float64))
     record.column_variance = levels.variance
     if record.read_noise is None:
         _record_noise(record, levels)

@@ -1,7 +1,7 @@
 """Corrected frames on their way to the stack: written once each by any process, read back in blocks of rows.
 
-Per exposure there are three files: ``.plane`` (float32 ``[y, x]``, NaN where masked), ``.mask.npy`` (runs of equal
-mask bits: start, length, bits) and ``.json`` (records), which is renamed into place last and so says "complete".
+Per exposure there are three files: ``.plane`` (float32 ``[y, x]``, NaN where masked), ``.mask.npz`` (runs of equal
+mask bits) and ``.json`` (records), which is renamed into place last and so says "complete".
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ from cpp_framework.model.image import AmplifierRecord, Image
 from cpp_framework.model.mask import UNUSABLE
 from cpp_framework.model.measurement import Measurement
 
-_ROWS_AT_ONCE = 256
-_RUN = np.dtype([("start", np.int64), ("length", np.int64), ("bits", np.uint32)])
+_ROWS_AT_ONCE = 128
 
 
 @dataclass(frozen=True)
@@ -66,8 +65,9 @@ class Spool:
             "applied": image.applied,
         }
         try:
-            _write_plane(self._path(index, "plane"), image)
-            np.save(self._path(index, "mask.npy"), _runs(image.mask))
+            mask = _SparseMask.of(image.mask)
+            _write_plane(self._path(index, "plane"), image.data, mask)
+            np.savez(self._path(index, "mask.npz"), runs=mask.runs, bits=mask.bits)
             partial = self._path(index, "json.part")
             partial.write_text(json.dumps(record))
             partial.replace(self._path(index, "json"))
@@ -112,7 +112,7 @@ class SpooledFrames:
         self.measurements = measurements
         self.shared = shared
         self._spool = spool
-        self._masks = [np.load(spool._path(i, "mask.npy")) for i in range(len(spool.exposures))]
+        self._masks = [_SparseMask.read(spool._path(i, "mask.npz")) for i in range(len(spool.exposures))]
         self._records = [json.loads(spool._path(i, "json").read_text()) for i in range(len(spool.exposures))]
 
     @property
@@ -149,34 +149,44 @@ class SpooledFrames:
 
     def masks(self, y0: int, y1: int) -> NDArray[np.uint32]:
         """Mask bits ``[exposure, y, x]`` of the same rows."""
-        width = self.detector.width
-        block = np.zeros((len(self.exposures), y1 - y0, width), np.uint32)
-        first, last = y0 * width, y1 * width
-        for runs, mask in zip(self._masks, block, strict=True):
-            # Runs are in order and never overlap: only the last one that starts before the block can reach into it.
-            begin, end = np.searchsorted(runs["start"], [first, last])
-            inside = runs[max(begin - 1, 0) : end]
-            starts, lengths, bits = (np.ascontiguousarray(inside[name]) for name in ("start", "length", "bits"))
-            _kernels.paint_runs(starts, lengths, bits, first, mask.reshape(-1))
+        block = np.zeros((len(self.exposures), y1 - y0, self.detector.width), np.uint32)
+        for sparse, mask in zip(self._masks, block, strict=True):
+            part = sparse.rows(y0, y1)
+            _kernels.paint_runs(part.runs, part.bits, y0, mask)
         return block
 
 
-def _write_plane(path: Path, image: Image) -> None:
-    with path.open("wb") as file:
-        for y in range(0, len(image.data), _ROWS_AT_ONCE):  # a copy of the whole image would double the memory
-            rows = slice(y, y + _ROWS_AT_ONCE)
-            unusable = (image.mask[rows] & np.uint32(UNUSABLE)) != 0
-            np.where(unusable, np.float32(np.nan), image.data[rows]).tofile(file)
+@dataclass(frozen=True)
+class _SparseMask:
+    """A mask as runs inside rows: ``runs`` holds y, x and length, in order; ``bits`` their mask bits."""
+
+    runs: NDArray[np.int32]
+    bits: NDArray[np.uint32]
+
+    @classmethod
+    def of(cls, mask: NDArray[np.uint32]) -> _SparseMask:
+        count = _kernels.count_runs(mask)
+        sparse = cls(np.zeros((count, 3), np.int32), np.zeros(count, np.uint32))
+        _kernels.find_runs(mask, sparse.runs, sparse.bits)
+        return sparse
+
+    @classmethod
+    def read(cls, path: Path) -> _SparseMask:
+        with np.load(path) as stored:
+            return cls(stored["runs"], stored["bits"])
+
+    def rows(self, y0: int, y1: int) -> _SparseMask:
+        begin, end = np.searchsorted(self.runs[:, 0], [y0, y1])
+        return _SparseMask(self.runs[begin:end], self.bits[begin:end])
 
 
-def _runs(mask: NDArray[np.uint32]) -> NDArray[np.void]:
-    flat = mask.reshape(-1)
-    runs = np.zeros(_kernels.count_runs(flat), _RUN)
-    starts, lengths = np.zeros(runs.size, np.int64), np.zeros(runs.size, np.int64)
-    bits = np.zeros(runs.size, np.uint32)
-    _kernels.find_runs(flat, starts, lengths, bits)
-    runs["start"], runs["length"], runs["bits"] = starts, lengths, bits
-    return runs
+def _write_plane(path: Path, data: NDArray[np.float32], mask: _SparseMask) -> None:
+    with path.open("wb", buffering=0) as file:
+        for y0 in range(0, len(data), _ROWS_AT_ONCE):  # a copy of the whole image would double the memory
+            rows = data[y0 : y0 + _ROWS_AT_ONCE].copy()
+            part = mask.rows(y0, y0 + len(rows))
+            _kernels.blank_runs(part.runs, part.bits, np.uint32(UNUSABLE), y0, rows)
+            rows.tofile(file)
 
 
 def _read_at(path: Path, plane: NDArray[np.float32], offset: int) -> None:

@@ -166,25 +166,45 @@ def _combine_sorted(
         deviation = _median_deviation(values, m, middle)
         for i in range(size):
             reach[i] = max(reach[i], clip * MAD_TO_SIGMA * deviation[i])
-    number, total, squares = np.zeros(size), np.zeros(size), np.zeros(size)
+    number, total, squares = _sums_of_kept(values, m, middle, reach)
+    chi2 = np.empty(size)
+    for i in range(size):
+        offset = total[i] / number[i]
+        chi2[i] = max(squares[i] - total[i] * offset, 0.0) / variance[i]
+        total[i] = middle[i] + offset
+        squares[i] = math.sqrt(variance[i] / number[i])
+    for i in range(size):
+        x, dof = pixels[i], int(number[i]) - 1
+        image[x], error[x], used[x] = total[i], squares[i], np.uint16(number[i])
+        centre[x], limit[x] = middle[i], reach[i]
+        unstable[x] = chi2[i] > unstable_above[dof]
+        if chi2[i] > inflate_above[dof]:
+            error[x] = squares[i] * math.sqrt(chi2[i] / dof)
+
+
+@kernel
+def _sums_of_kept(values: Float32, m: int, middle: Float64, reach: Float64) -> tuple[Float64, Float64, Float64]:
+    """Number of samples within reach, and sums of their offsets from the middle and of the offsets' squares."""
+    size = middle.size
+    number, total, squares = np.full(size, float(m)), np.zeros(size), np.zeros(size)
     for j in range(m):
         row = values[j]
         for i in range(size):
             offset = np.float64(row[i]) - middle[i]
-            kept = abs(offset) <= reach[i]
-            number[i] += 1.0 if kept else 0.0
-            total[i] += offset if kept else 0.0
-            squares[i] += offset * offset if kept else 0.0
+            total[i] += offset
+            squares[i] += offset * offset
     for i in range(size):
-        x = pixels[i]
-        chi2 = max(squares[i] - total[i] * total[i] / number[i], 0.0) / variance[i]
-        dof = int(number[i]) - 1
-        inflation = chi2 / dof if chi2 > inflate_above[dof] else 1.0
-        image[x] = middle[i] + total[i] / number[i]
-        error[x] = math.sqrt(variance[i] * inflation / number[i])
-        used[x] = np.uint16(number[i])
-        unstable[x] = chi2 > unstable_above[dof]
-        centre[x], limit[x] = middle[i], reach[i]
+        # Samples are sorted: nearly always the two ends tell that all are kept.
+        if middle[i] - values[0, i] <= reach[i] and values[m - 1, i] - middle[i] <= reach[i]:
+            continue
+        number[i] = total[i] = squares[i] = 0.0
+        for j in range(m):
+            offset = np.float64(values[j, i]) - middle[i]
+            if abs(offset) <= reach[i]:
+                number[i] += 1.0
+                total[i] += offset
+                squares[i] += offset * offset
+    return number, total, squares
 
 
 @kernel

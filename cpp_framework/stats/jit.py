@@ -16,8 +16,11 @@ R = TypeVar("R")
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile a function on its first call: cached on disk, GIL released, sums in the order they are written."""
-    compiled: Callable[P, R] = numba.njit(cache=True, nogil=True)(function)
+    """Compile a function on its first call: cached on disk, GIL released, sums in the order they are written.
+
+    Division by zero gives infinity or NaN, as in numpy: a check for it would keep loops from using SIMD.
+    """
+    compiled: Callable[P, R] = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     return compiled
 
 
@@ -26,5 +29,7 @@ def reduction_kernel(function: Callable[P, R]) -> Callable[P, R]:
 
     The order of a sum is then fixed by the compiled code: the same on one machine type with one set of versions.
     """
-    compiled: Callable[P, R] = numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})(function)
+    compiled: Callable[P, R] = numba.njit(
+        cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"}
+    )(function)
     return compiled

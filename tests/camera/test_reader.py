@@ -1,12 +1,7 @@
 from __future__ import annotations
 
-import gzip
-import time
-from pathlib import Path
-
 import numpy as np
 import pytest
-from astropy.io import fits
 
 from cpp_framework.camera.catalogue import load_instrument, parse_instrument
 from cpp_framework.camera.reader import read_exposures
@@ -112,27 +107,3 @@ def test_needed_and_other_keywords(write_fits, changes, message):
     else:
         with pytest.raises(RawFileError, match=message):
             read_exposures(path, load_instrument("simcam"))
-
-
-def test_reading_is_not_slower_than_astropy_reads_the_headers(write_fits):
-    path = _simcam_file(write_fits, **{f"KEY{i}": i for i in range(100)})
-    packed = path.with_suffix(".fits.gz")
-    packed.write_bytes(gzip.compress(path.read_bytes()))
-    instrument = load_instrument("simcam")
-    for one in (path, packed):
-        ours, theirs = _best(lambda one=one: read_exposures(one, instrument)), _best(lambda one=one: _astropy(one))
-        assert ours < 1.5 * theirs
-
-
-def _astropy(path: Path) -> list[fits.Header]:
-    with fits.open(path) as hdus:
-        return [hdu.header for hdu in hdus]
-
-
-def _best(action) -> float:
-    times = []
-    for _ in range(7):
-        start = time.perf_counter()
-        action()
-        times.append(time.perf_counter() - start)
-    return min(times)

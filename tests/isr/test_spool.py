@@ -91,7 +91,8 @@ def test_a_dead_amplifier_costs_one_run_per_row(tmp_path: Path) -> None:
     image.mask[:] = 0
     image.amp("B").mask[:] = np.uint32(Mask.DEAD_AMPLIFIER)
     spool.write(0, image)
-    assert len(np.load(tmp_path / "00000.mask.npy")) == HEIGHT
+    with np.load(tmp_path / "00000.mask.npz") as stored:
+        assert len(stored["runs"]) == HEIGHT
     np.testing.assert_array_equal(spool.frames().masks(3, 9)[0], image.mask[3:9])
 
 

@@ -52,7 +52,7 @@ class Halves:
         half.count += used
         for amp in live_amplifiers(product, self._ctx.detector):
             if not is_refused(product, exposure, amp.name):
-                half.noises.setdefault(amp.name, []).append(expected_noise(frame, product, amp.name))
+                half.noises.setdefault(amp.name, []).append(expected_noise(frame, product, amp))
 
     def checks(self) -> Iterator[Check]:
         """B5 per amplifier: the scatter of the difference, and its mean."""
@@ -73,10 +73,11 @@ class Halves:
         with np.errstate(divide="ignore", invalid="ignore"):
             weight = [1.0 / count for count in counts]
             difference = sums[0] * weight[0] - sums[1] * weight[1]
-            variance = _mean_total(even) * weight[0] + _mean_total(odd) * weight[1]
+            variance = _mean_variance(even, amp) * weight[0] + _mean_variance(odd, amp) * weight[1]
             difference[~np.isfinite(variance)] = np.nan
             pull = clipped_moments(difference / np.sqrt(variance))
         relative = math.sqrt(sum(noise.relative_error**2 for noise in even + odd)) / len(even + odd)
+        relative = math.hypot(relative, max(noise.lines_error(*amp.box.shape) for noise in even + odd))
         yield self._check(
             NOISE,
             amp,
@@ -103,8 +104,8 @@ class Halves:
         )
 
 
-def _mean_total(noises: list[Noise]) -> float:
-    return sum(noise.total for noise in noises) / len(noises)
+def _mean_variance(noises: list[Noise], amp: Amplifier) -> float:
+    return sum(noise.within(*amp.box.shape) for noise in noises) / len(noises)
 
 
 def _error_of_mean(difference: NDArray[np.float64], even: list[Noise], odd: list[Noise]) -> float:

@@ -21,10 +21,9 @@ def exposure_checks(one: AmplifierResidual, config: BiasConfig, ctx: VerifyConte
 
 
 def _mean(one: AmplifierResidual) -> tuple[float, float]:
-    """Mean residual and its error [adu], with the noise that whole rows and columns share."""
-    rows, columns = one.values.shape
-    common = one.factor * (one.noise.row / rows + one.noise.column / columns)
-    return one.moments.mean, math.sqrt(one.moments.error**2 + common)
+    """Mean residual and its error [adu]."""
+    variance = one.factor * one.noise.of_mean(one.moments.n, *one.values.shape)
+    return one.moments.mean, math.sqrt(variance)
 
 
 def _corner(one: AmplifierResidual, side: int) -> tuple[float, float]:
@@ -36,10 +35,9 @@ def _corner(one: AmplifierResidual, side: int) -> tuple[float, float]:
     if inside == 0:
         return math.nan, math.nan
     difference = np.nanmean(corner, dtype=np.float64) - np.nanmean(one.values, dtype=np.float64)
-    variance = one.moments.std**2 * (1 / inside - 1 / all_pixels) + one.factor * (
-        one.noise.row * (1 / height - 1 / rows) + one.noise.column * (1 / width - 1 / columns)
-    )
-    return float(difference), math.sqrt(variance)
+    # Box and whole share the box's noise: the variance of the difference is the difference of the variances.
+    variance = one.noise.of_mean(inside, height, width) - one.noise.of_mean(all_pixels, rows, columns)
+    return float(difference), math.sqrt(one.factor * variance)
 
 
 def _level(name: str, value: float, error: float, one: AmplifierResidual, ctx: VerifyContext) -> Check:
@@ -57,8 +55,9 @@ def _level(name: str, value: float, error: float, one: AmplifierResidual, ctx: V
 
 def _noise(one: AmplifierResidual, ctx: VerifyContext) -> Check:
     """Measured over expected noise; the error holds that of both."""
-    ratio = one.moments.std / math.sqrt(one.factor * one.noise.total)
-    error = ratio * math.hypot(one.moments.std_error / one.moments.std, one.noise.relative_error)
+    ratio = one.moments.std / math.sqrt(one.factor * one.noise.within(*one.values.shape))
+    own_error = math.hypot(one.moments.std_error / one.moments.std, one.noise.lines_error(*one.values.shape))
+    error = ratio * math.hypot(own_error, one.noise.relative_error)
     return Check(
         name="B2_noise",
         value=ratio,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ CLIP = 5.0
 
 @dataclass(frozen=True)
 class Noise:
-    """Expected variances of one exposure [adu²]: of each pixel, common to a row, and common to a column.
+    """Expected variances of one exposure [adu²]: of each pixel, common to a row, to a column, to the amplifier.
 
     ``relative_error`` is that of the standard deviation of a pixel.
     """
@@ -26,16 +27,25 @@ class Noise:
     pixel: float
     row: float
     column: float
+    amplifier: float
     relative_error: float
 
     @property
     def total(self) -> float:
-        """Variance over the pixels of an amplifier."""
+        """Variance of a pixel, but for what the whole amplifier shares."""
         return self.pixel + self.row + self.column
+
+    def within(self, rows: int, columns: int) -> float:
+        """Expected variance over the pixels of an amplifier about their own mean."""
+        return self.pixel + self.row * (1 - 1 / rows) + self.column * (1 - 1 / columns)
+
+    def lines_error(self, rows: int, columns: int) -> float:
+        """Relative error of a standard deviation over an amplifier because it has only so many rows and columns."""
+        return math.sqrt((self.row**2 / rows + self.column**2 / columns) / 2) / self.total
 
     def of_mean(self, pixels: int, rows: int, columns: int) -> float:
         """Variance of the mean of ``pixels`` pixels in so many rows and columns."""
-        return self.pixel / pixels + self.row / rows + self.column / columns
+        return self.pixel / pixels + self.row / rows + self.column / columns + self.amplifier
 
 
 @dataclass(frozen=True)
@@ -74,7 +84,7 @@ def amplifier_residuals(frame: ResidualFrame, product: Bias, detector: Detector)
             values=np.clip(values, np.float32(moments.mean - reach), np.float32(moments.mean + reach)),
             moments=moments,
             factor=float(np.nanmean(oriented(frame.variance_factor, amp), dtype=np.float64)),
-            noise=expected_noise(frame, product, amp.name),
+            noise=expected_noise(frame, product, amp),
         )
 
 
@@ -88,11 +98,13 @@ def is_refused(product: Bias, exposure: str, amplifier: str) -> bool:
     return exposure in product.refused or f"{exposure}/{amplifier}" in product.refused
 
 
-def expected_noise(frame: ResidualFrame, product: Bias, amplifier: str) -> Noise:
+def expected_noise(frame: ResidualFrame, product: Bias, amp: Amplifier) -> Noise:
     """Noise of one exposure: from its overscan, else as `solve` measured it on the stack."""
-    record = frame.records[amplifier]
+    record = frame.records[amp.name]
     if record.read_noise is None:
-        noise = product.amplifiers[amplifier].values["read_noise"]
-        return Noise(noise.value**2, 0.0, 0.0, (noise.error or 0.0) / noise.value)
-    error = record.read_noise_error or 0.0
-    return Noise(record.read_noise**2, record.level_variance, record.column_variance, error / record.read_noise)
+        noise = product.amplifiers[amp.name].values["read_noise"]
+        return Noise(noise.value**2, 0.0, 0.0, 0.0, (noise.error or 0.0) / noise.value)
+    rows, columns = record.level_variance, record.column_variance
+    # The few rows of a parallel overscan have row levels of their own, whose errors all columns take over.
+    amplifier = rows / amp.parallel_overscan if columns else 0.0
+    return Noise(record.read_noise**2, rows, columns, amplifier, (record.read_noise_error or 0.0) / record.read_noise)

@@ -22,7 +22,7 @@ from cpp_framework.testing.stacks import READ_NOISE
 
 SIGMA = 3.48
 STACKS = 200
-ROW, COLUMN = 0.15 * READ_NOISE, 0.1 * READ_NOISE
+ROW, COLUMN = 0.2 * READ_NOISE, 0.4 * READ_NOISE
 
 
 def noisy_stack(n: int, seed: int) -> Stack:
