@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +26,7 @@ SIDES = ("serial_prescan", "serial_overscan", "parallel_prescan", "parallel_over
 _BITS = np.array([Mask.SAT, Mask.FULL_WELL, Mask.NOT_FINITE], np.uint32)
 
 
-def assemble(raw: RawFrame, up_to: Stage, *, fused: bool) -> Image:
+def assemble(raw: RawFrame, up_to: Stage, *, fused: bool, threads: int = 1) -> Image:
     """Make the assembled, trimmed image [adu] of a raw frame.
 
     Parameters
@@ -34,6 +36,8 @@ def assemble(raw: RawFrame, up_to: Stage, *, fused: bool) -> Image:
         Last stage to apply.
     fused : bool
         Whether to go up to FULL_WELL at once; otherwise stop after SERIAL_OVERSCAN (`finish` does the rest).
+    threads : int
+        How many amplifiers to work on at once; the outcome does not depend on it.
 
     Returns
     -------
@@ -50,10 +54,10 @@ def assemble(raw: RawFrame, up_to: Stage, *, fused: bool) -> Image:
         image.applied.append(_describe("serial", rules.serial, "row", image.detector))
     if fused:
         _describe_later(image, rules, up_to)
-    overscans = {}
-    for name, amplifier in raw.amplifiers.items():
-        overscans[name] = _place(image, amplifier, rules, up_to, fused=fused)
-    image.overscans = overscans
+    place = partial(_place, image, rules, up_to, fused)
+    with ThreadPoolExecutor(threads) as pool:
+        sides = pool.map(place, raw.amplifiers.values())
+        image.overscans = dict(zip(raw.amplifiers, sides, strict=True))
     return image
 
 
@@ -83,10 +87,11 @@ def _empty_image(raw: RawFrame) -> Image:
         mask[:] = Mask.NO_DATA
         for amp in detector.amplifiers:
             mask[amp.box.slices] = 0
-    return Image(data, mask, detector, exposure=raw.exposure, window=raw.window)
+    records = {amp.name: AmplifierRecord() for amp in detector.amplifiers}
+    return Image(data, mask, detector, exposure=raw.exposure, window=raw.window, records=records)
 
 
-def _place(image: Image, raw: RawAmplifier, rules: OverscanRules, up_to: Stage, *, fused: bool) -> dict[str, Float]:
+def _place(image: Image, rules: OverscanRules, up_to: Stage, fused: bool, raw: RawAmplifier) -> dict[str, Float]:
     """Correct and place one amplifier; return its pre- and overscans less their row levels [adu]."""
     amp = raw.amplifier
     height, width = raw.data.shape
@@ -107,10 +112,10 @@ def _place(image: Image, raw: RawAmplifier, rules: OverscanRules, up_to: Stage, 
     full_well = _limit(amp.full_well, fused and up_to >= Stage.FULL_WELL)
     data, mask = oriented(image.data, amp), oriented(image.mask, amp)
     varies = _kernels.place(raw.data, rows, columns, saturation, full_well, _BITS, data, mask)
-    record = image.records[amp.name] = AmplifierRecord()
     if not varies and raw.data[0, 0] < saturation:
         mask |= np.uint32(Mask.DEAD_AMPLIFIER)
         return sides
+    record = image.records[amp.name]
     if serial is not None:
         record.bias_level = float(rows.mean())
         record.level_variance = serial.variance

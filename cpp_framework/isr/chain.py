@@ -48,6 +48,8 @@ class Chain:
         Products by type that may provide gains, best first.
     read_noise : mapping of str to float, optional
         Read noise by amplifier [adu], for the variance where there is no overscan.
+    threads : int, optional
+        How many amplifiers to correct at once; more than one only where no other process works beside.
 
     Raises
     ------
@@ -64,6 +66,7 @@ class Chain:
         *,
         providers: Mapping[str, Product] | None = None,
         read_noise: Mapping[str, float] | None = None,
+        threads: int = 1,
     ) -> None:
         for step in steps:
             if step.corrector.stage in CORE_STAGES:
@@ -77,6 +80,7 @@ class Chain:
         self.steps = sorted((step for step in steps if step.corrector.stage <= up_to), key=lambda s: s.corrector.stage)
         self.gains = resolve_gains(self.detector, providers or {})
         self._read_noise = dict(read_noise or {})
+        self._threads = threads
 
     @property
     def reach(self) -> Reach:
@@ -116,7 +120,7 @@ class Chain:
                 f"{self.detector.instrument} detector {self.detector.id}"
             )
         between = any(step.corrector.stage < Stage.PARALLEL_OVERSCAN for step in self.steps)
-        image = assemble(raw, self.up_to, fused=not between)
+        image = assemble(raw, self.up_to, fused=not between, threads=self._threads)
         image.exposure = exposure or raw.exposure
         for stage in Stage:
             if stage > self.up_to:

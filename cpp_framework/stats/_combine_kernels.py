@@ -162,6 +162,8 @@ def _combine_sorted(
         reach[i] = clip * math.sqrt(variance[i])
     if m == 2:
         _keep_lower_of_wide_pairs(values, middle, reach)
+    elif m == 3:
+        _keep_lowest_of_wide_triples(values, middle, reach)
     elif m >= 4:
         deviation = _median_deviation(values, m, middle)
         for i in range(size):
@@ -213,6 +215,15 @@ def _keep_lower_of_wide_pairs(values: Float32, middle: Float64, reach: Float64) 
     for i in range(middle.size):
         low, high = np.float64(values[0, i]), np.float64(values[1, i])
         if high - low > math.sqrt(2.0) * reach[i]:
+            middle[i], reach[i] = low, 0.0
+
+
+@kernel
+def _keep_lowest_of_wide_triples(values: Float32, middle: Float64, reach: Float64) -> None:
+    """Of three samples that all disagree the median is a hit, for hits are positive: only the lowest is kept."""
+    for i in range(middle.size):
+        low, high = np.float64(values[0, i]), np.float64(values[2, i])
+        if middle[i] - low > reach[i] and high - middle[i] > reach[i]:
             middle[i], reach[i] = low, 0.0
 
 

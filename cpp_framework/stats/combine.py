@@ -68,7 +68,8 @@ def combine(
 
     A sample is rejected if it is more than ``clip`` scales from its pixel's median. The scale is the model noise σ
     for up to three samples, and the larger of σ and 1.48 MAD for four or more. Of two samples differing by more
-    than ``clip``·√2·σ the higher is rejected, since cosmic rays are positive: a negative outlier among two stays.
+    than ``clip``·√2·σ the higher is rejected, since cosmic rays are positive: a negative outlier among two stays. Of
+    three that all disagree the lowest is kept, for the same reason.
     σ² is the read-noise variance of the amplifier, plus max(median, 0)/gain where a gain is given.
 
     The error is σ/√used. Where the kept samples scatter more than χ² allows (p < 1e-4) it is inflated to their

@@ -26,7 +26,6 @@ SIGNIFICANT = 5.0
 SCATTER = 6.0
 """Least deviation in median absolute deviations of the stack (4 Gaussian σ): a drifting zero refuses nothing."""
 
-
 BANDS, BAND_ROWS = 8, 4
 """Rows of an amplifier that are looked at: evenly spaced bands, enough for a level to 1 % of a pixel's noise."""
 

@@ -93,6 +93,15 @@ def test_both_overscans_equal_plain_numpy(instrument: Instrument, raw_of: Callab
     ]
 
 
+def test_threads_change_nothing(instrument: Instrument, raw_of: Callable[..., RawFrame]) -> None:
+    raw = raw_of(instrument, _planes())
+    one = Chain(instrument, 0, Stage.FULL_WELL).correct(raw)
+    two = Chain(instrument, 0, Stage.FULL_WELL, threads=2).correct(raw)
+    np.testing.assert_array_equal(one.data, two.data)
+    assert one.records == two.records
+    assert list(one.overscans) == list(two.overscans) == ["A", "B"]
+
+
 def test_stages_stop_where_they_are_told(instrument: Instrument, raw_of: Callable[..., RawFrame]) -> None:
     planes = _planes()
     raw = raw_of(instrument, planes)

@@ -213,3 +213,13 @@ def test_wild_blocks_keep_a_short_rest_with_the_block_before() -> None:
     wild = np.zeros(130, bool)
     _kernels.find_wild(levels, 100, 10.0, 0.0, wild)
     assert np.flatnonzero(wild).tolist() == [125, 126, 127, 128, 129]
+
+
+@pytest.mark.parametrize("guess", [0.0, 1000.4, 1003.0, 1e6, -5e4])
+def test_counting_from_any_guess_finds_the_median(guess: float) -> None:
+    rng = np.random.default_rng(6)
+    for n in (1, 2, 3, 4, 10, 61):
+        for spread in (0.3, 3, 4000):
+            line = np.round(rng.normal(1000, spread, n)).astype(np.float32)
+            assert _kernels.integer_median(line, n, guess) == pytest.approx(_grouped_median(line), rel=1e-12)
+            assert _kernels.grouped_median(line.copy(), n, 1.0) == pytest.approx(_grouped_median(line), rel=1e-12)

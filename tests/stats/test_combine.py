@@ -30,6 +30,8 @@ def combine_pixel(samples: np.ndarray, variance: float, per_signal: float, unsta
     low, high = median - 4 * scale, median + 4 * scale
     if n == 2 and values[1] - values[0] > 4 * math.sqrt(2) * sigma:
         low = high = values[0]
+    if n == 3 and values[0] < low and values[2] > high:
+        low = high = values[0]
     kept = values[(values >= low) & (values <= high)]
     scatter = np.sum((kept - kept.mean()) ** 2) / sigma**2
     dof = len(kept) - 1

@@ -31,7 +31,7 @@ def _corner(one: AmplifierResidual, side: int) -> tuple[float, float]:
     rows, columns = one.values.shape
     height, width = min(side, rows // 2), min(side, columns // 2)
     corner = one.values[:height, :width]
-    inside, all_pixels = np.count_nonzero(np.isfinite(corner)), np.count_nonzero(np.isfinite(one.values))
+    inside, all_pixels = int(np.isfinite(corner).sum()), int(np.isfinite(one.values).sum())
     if inside == 0:
         return math.nan, math.nan
     difference = np.nanmean(corner, dtype=np.float64) - np.nanmean(one.values, dtype=np.float64)

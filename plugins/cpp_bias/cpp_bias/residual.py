@@ -106,5 +106,5 @@ def expected_noise(frame: ResidualFrame, product: Bias, amp: Amplifier) -> Noise
         return Noise(noise.value**2, 0.0, 0.0, 0.0, (noise.error or 0.0) / noise.value)
     rows, columns = record.level_variance, record.column_variance
     # The few rows of a parallel overscan have row levels of their own, whose errors all columns take over.
-    amplifier = rows / amp.parallel_overscan if columns else 0.0
+    amplifier = rows / amp.parallel_overscan if amp.parallel_overscan else 0.0
     return Noise(record.read_noise**2, rows, columns, amplifier, (record.read_noise_error or 0.0) / record.read_noise)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cpp_bias.limits import GROWTH, limits_of
-from cpp_bias.residual import AmplifierResidual
+from cpp_bias.residual import AmplifierResidual, Noise
 from cpp_framework.model import Check, Level, Limit, VerifyContext
 from cpp_framework.stats import block_means, profiles
 
@@ -84,35 +84,45 @@ def _previous(name: str, amplifier: str, ctx: VerifyContext) -> Check | None:
 def _ratios(one: AmplifierResidual) -> tuple[_Ratio, _Ratio, _Ratio]:
     """Columns and rows as ratios of standard deviations, blocks as reduced χ²."""
     rows, columns = one.values.shape
-    variance = one.moments.std**2
+    variance, noise = one.moments.std**2, one.noise
     profile = profiles(one.values)
     means, counts = block_means(one.values, BLOCK)
-    noise = one.noise
-    by_column, n_columns = _reduced_chi2(profile.columns, profile.column_counts, variance)
-    by_row, n_rows = _reduced_chi2(profile.rows, profile.row_counts, variance)
-    by_block, n_blocks = _reduced_chi2(means.ravel(), counts.ravel(), variance)
     return (
-        _root(by_column, (noise.pixel + noise.row + rows * noise.column) / noise.total, n_columns),
-        _root(by_row, (noise.pixel + columns * noise.row + noise.column) / noise.total, n_rows),
-        _Ratio(
-            by_block,
-            (noise.pixel + BLOCK * (noise.row + noise.column)) / noise.total,
-            by_block * math.sqrt(2 / n_blocks),
+        _root(
+            _reduced_chi2(profile.columns, profile.column_counts, variance),
+            (noise.pixel + noise.row + rows * noise.column) / noise.total,
+            columns,
         ),
+        _root(
+            _reduced_chi2(profile.rows, profile.row_counts, variance),
+            (noise.pixel + columns * noise.row + noise.column) / noise.total,
+            rows,
+        ),
+        _blocks(_reduced_chi2(means.ravel(), counts.ravel(), variance), noise, means.shape),
     )
 
 
-def _root(chi2: float, expected: float, dof: int) -> _Ratio:
+def _root(chi2: float, expected: float, lines: int) -> _Ratio:
     value = math.sqrt(chi2)
-    return _Ratio(value, math.sqrt(expected), value / math.sqrt(2 * dof))
+    return _Ratio(value, math.sqrt(expected), value / math.sqrt(2 * lines))
 
 
-def _reduced_chi2(means: NDArray[np.float64], counts: NDArray[np.int64], variance: float) -> tuple[float, int]:
-    """χ² per degree of freedom of means of ``counts`` pixels about their common mean, and the degrees of freedom."""
+def _blocks(chi2: float, noise: Noise, shape: tuple[int, ...]) -> _Ratio:
+    """Row noise has as many independent values as there are rows of blocks, column noise as there are columns."""
+    number = max(shape[0] * shape[1], 2)
+    expected, error = noise.pixel, 2 * noise.pixel**2 / (number - 1)
+    for variance, n in ((noise.row, max(shape[0], 2)), (noise.column, max(shape[1], 2))):
+        part = BLOCK * variance * (1 - 1 / n) / (1 - 1 / number)
+        expected += part
+        error += 2 * part**2 / (n - 1)
+    return _Ratio(chi2, expected / noise.total, chi2 * math.sqrt(error) / expected)
+
+
+def _reduced_chi2(means: NDArray[np.float64], counts: NDArray[np.int64], variance: float) -> float:
+    """χ² per degree of freedom of means of ``counts`` pixels about their common mean; NaN for fewer than two."""
     good = counts > 0
-    dof = max(int(good.sum()) - 1, 1)
     if good.sum() < 2:
-        return math.nan, dof
+        return math.nan
     weights = counts[good]
     deviations = means[good] - np.average(means[good], weights=weights)
-    return float(np.sum(weights * deviations**2)) / variance / dof, dof
+    return float(np.sum(weights * deviations**2)) / variance / (int(good.sum()) - 1)
