@@ -95,7 +95,7 @@ def read_raw(path: str | Path, instrument: Instrument, exposure: Exposure) -> Ra
     else:
         boxes = windowed_boxes(layout, window, {hdu: plane.shape for hdu, plane in planes.items()}, str(path))
         detector = crop_detector(detector, window)
-    _check_sections(Path(path), layout, boxes, planes)
+    _check_sections(str(path), layout, boxes, planes, window)
     amplifiers = {
         amp.name: _amplifier(amp, boxes[amp.name], planes[amp.hdu], detector.amplifier(amp.name))
         for amp in layout.amplifiers
@@ -103,8 +103,8 @@ def read_raw(path: str | Path, instrument: Instrument, exposure: Exposure) -> Ra
     return RawFrame(instrument, detector, exposure, amplifiers, window)
 
 
-def _times(binning: tuple[int, int]) -> str:
-    return f"{binning[0]}x{binning[1]}"
+def _times(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
 
 
 def _boxes(amp: AmplifierLayout) -> dict[str, Box]:
@@ -127,10 +127,20 @@ def _amplifier(amp: AmplifierLayout, boxes: Mapping[str, Box], plane: Pixels, am
 
 
 def _check_sections(
-    path: Path, layout: DetectorLayout, boxes: Mapping[str, Mapping[str, Box]], planes: Mapping[Hdu, Pixels]
+    path: str,
+    layout: DetectorLayout,
+    boxes: Mapping[str, Mapping[str, Box]],
+    planes: Mapping[Hdu, Pixels],
+    window: Box | None,
 ) -> None:
     for amp in layout.amplifiers:
         height, width = planes[amp.hdu].shape
+        if window is None and layout.frame is not None and layout.frame != (width, height):
+            raise IncompatibleError(
+                f"{path}: HDU {amp.hdu!r} is {width}x{height} pixels; "
+                f"the geometry is written for {_times(layout.frame)}",
+                hint="another binning, window or camera? `cpp instrument check` prints the geometry",
+            )
         for region, box in boxes[amp.name].items():
             if not Box(0, 0, width, height).contains(box):
                 raise RawFileError(

@@ -80,7 +80,16 @@ def windowed_boxes(
                 for region in ("data", *SIDE_REGIONS)
                 if (section := amp.section(region)) is not None
             }
-        _check_size(hdu, shape, [box for amp in amplifiers for box in boxes[amp.name].values()], window, path)
+        regions = [box for amp in amplifiers for box in boxes[amp.name].values()]
+        expected = max(box.x1 for box in regions), max(box.y1 for box in regions)
+        if layout.frame is not None:
+            expected = layout.frame[0] - len(left_out_x), layout.frame[1] - len(left_out_y)
+        if (shape[1], shape[0]) != expected:
+            raise IncompatibleError(
+                f"{path}: HDU {hdu!r} is {shape[1]}x{shape[0]} pixels; window {window.to_section()} leaves "
+                f"{expected[0]}x{expected[1]} of the geometry",
+                hint="write an instrument file for this window",
+            )
     return boxes
 
 
@@ -104,13 +113,3 @@ def _moved(box: Box, left_out_x: set[int], left_out_y: set[int]) -> Box:
     return Box(
         shift(box.x0, left_out_x), shift(box.y0, left_out_y), shift(box.x1, left_out_x), shift(box.y1, left_out_y)
     )
-
-
-def _check_size(hdu: int | str, shape: tuple[int, ...], boxes: list[Box], window: Box, path: str) -> None:
-    expected = (max(box.y1 for box in boxes), max(box.x1 for box in boxes))
-    if shape != expected:
-        raise IncompatibleError(
-            f"{path}: HDU {hdu!r} is {shape[1]}x{shape[0]} pixels; window {window.to_section()} leaves "
-            f"{expected[1]}x{expected[0]} of the geometry",
-            hint="write an instrument file for this window",
-        )

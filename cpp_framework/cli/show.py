@@ -65,7 +65,7 @@ def _print(repository: Repository, product: Product, path: str) -> None:
         (name, amp.status.value, *[_measured(amp.values.get(quantity)) for quantity in quantities], amp.reason)
         for name, amp in product.amplifiers.items()
     ]
-    columns = [f"{name} [{units[name]}]" if units[name] else name for name in quantities]
+    columns = [f"{name} [{units[name]}]" if units[name] not in ("", "1", name) else name for name in quantities]
     print_table("amplifiers", ("amplifier", "status", *columns, "reason"), rows)
     if product.refused:
         print_table("refused when solving", ("exposure", "reason"), list(product.refused.items()))

@@ -16,4 +16,5 @@ class Measured(BaseModel):
 
     def __str__(self) -> str:
         error = "" if self.error is None else f" ± {self.error:.2g}"
-        return f"{self.value:.6g}{error} {self.unit}".strip()
+        unit = "" if self.unit == "1" else self.unit
+        return f"{self.value:.6g}{error} {unit}".strip()

@@ -114,6 +114,8 @@ def _draft(name: str, all_inputs: Sequence[Inputs], key: Mapping[str, Any], toge
         for stored, reason in group.refused
     )
     notes = tuple(note for group in together.values() for note in group.notes)
+    if windows := {one.window for some in chosen.values() for one in some} - {""}:
+        key = {**key, "window": min(windows)}
     return _Draft(name, int(key["detector"]), key, chosen, refused, notes)
 
 

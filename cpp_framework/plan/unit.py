@@ -89,8 +89,16 @@ class Unit:
     @property
     def name(self) -> str:
         """Readable name: type, detector and key."""
-        extra = [str(value) for field, value in self.key.items() if field != "detector" and value not in ("", (1, 1))]
-        return " ".join([self.type + (f" ({self.label})" if self.label else ""), f"detector {self.detector}", *extra])
+        extra = [
+            f"{field} {_shown(value)}" for field, value in self.key.items() if _shown(value) and field != "detector"
+        ]
+        return ", ".join([self.type + (f" ({self.label})" if self.label else ""), f"detector {self.detector}", *extra])
+
+
+def _shown(value: Any) -> str:
+    """A key's value as people write it; empty where there is nothing to tell."""
+    text = "x".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+    return "" if text in ("", "1x1", "None") else text
 
 
 @dataclass(frozen=True)

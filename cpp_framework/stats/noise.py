@@ -73,9 +73,9 @@ def measure_stack_noise(
 ) -> StackNoise:
     """Noise of a stack's samples: from the overscan, else from differences of exposures, else inside the one there is.
 
-    Overscan: read noise and the noise of the row levels that were subtracted with it, as the records tell. Needs
-    them for every exposure used. ``used_exposures`` is bool ``[exposure, amplifier]``, all by default; an amplifier
-    without any is left out.
+    Overscan: read noise and the noise of the row and column levels that were subtracted with it, as the records
+    tell. Needs them for every exposure used. ``used_exposures`` is bool ``[exposure, amplifier]``, all by default; an
+    amplifier without any is left out.
     """
     read_noise: dict[str, float | Sequence[float]] = {}
     source: dict[str, str] = {}
@@ -99,7 +99,9 @@ def measure_stack_noise(
 
 
 def _overscan_variance(record: AmplifierRecord) -> float:
-    return math.nan if record.read_noise is None else record.read_noise**2 + record.level_variance
+    if record.read_noise is None:
+        return math.nan
+    return record.read_noise**2 + record.level_variance + record.column_variance
 
 
 def read_noise_from_differences(

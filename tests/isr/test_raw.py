@@ -146,6 +146,19 @@ def test_a_section_outside_its_hdu_tells_both_sizes(
         raw_of(instrument, {0: np.zeros((5, 10), np.uint16)})
 
 
+def test_a_frame_of_another_size_is_refused(camera: Callable[..., Instrument], raw_of: Callable[..., RawFrame]) -> None:
+    """Sections of a binned geometry lie inside an unbinned frame: only its size gives it away."""
+    amplifier = {"name": "A", "data": "[1:4,1:3]", "detector": "[1:4,1:3]"}
+    detector = {"id": 0, "name": "D0", "size": (4, 3), "frame": (5, 3), "amplifiers": [amplifier]}
+    instrument = Instrument.model_validate({"name": "testcam", "detectors": [detector]})
+    with pytest.raises(IncompatibleError, match="HDU 0 is 10x6 pixels; the geometry is written for 5x3"):
+        raw_of(instrument, {0: np.zeros((6, 10), np.uint16)})
+    assert raw_of(instrument, {0: np.zeros((3, 5), np.uint16)}).window is None
+    pixels = np.arange(6, dtype=np.uint16).reshape(2, 3)
+    windowed = raw_of(instrument, {0: pixels}, window="[2:3,1:2]")
+    np.testing.assert_array_equal(windowed.amplifiers["A"].data, pixels[:, :2])
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_truncated_file_is_named(
     tmp_path: Path, camera: Callable[..., Instrument], exposure_of: Callable[..., Exposure], packed: bool

@@ -53,7 +53,7 @@ def test_pixels_in_the_file_are_those_simulated(simcam, tmp_path):
         raw = frame.amplifiers[amp.name]
         np.testing.assert_array_equal(raw.data, array[rows, columns])
         np.testing.assert_array_equal(raw.serial_prescan, array[rows, : columns.start])
-        np.testing.assert_array_equal(raw.serial_overscan, array[rows, columns.stop :])
+        np.testing.assert_array_equal(raw.serial_overscan, array[:, columns.stop :])
         np.testing.assert_array_equal(raw.parallel_overscan, array[rows.stop :, columns])
 
 
