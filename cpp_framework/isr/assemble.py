@@ -74,7 +74,7 @@ def finish(image: Image, raw: RawFrame, up_to: Stage) -> None:
         full_well = _limit(view.amplifier.full_well, up_to >= Stage.FULL_WELL)
         _kernels.subtract_columns(view.data, view.mask, columns, full_well, np.uint32(Mask.FULL_WELL))
         if levels is not None:
-            _record_parallel(record, columns, levels)
+            _record_parallel(record, columns, levels, sides["parallel_overscan"], rules.parallel)
             _flag(view.mask.T, levels)
 
 
@@ -122,7 +122,7 @@ def _place(image: Image, rules: OverscanRules, up_to: Stage, fused: bool, raw: R
         _record_noise(record, serial)
         _flag(mask, serial)
     if parallel is not None:
-        _record_parallel(record, columns, parallel)
+        _record_parallel(record, columns, parallel, sides["parallel_overscan"], rules.parallel)
         _flag(mask.T, parallel)
     return sides
 
@@ -142,11 +142,30 @@ def _columns(
     return levels.spread(0, width).astype(np.float32), levels
 
 
-def _record_parallel(record: AmplifierRecord, columns: NDArray[np.float32], levels: OverscanLevels) -> None:
+def _record_parallel(
+    record: AmplifierRecord,
+    columns: NDArray[np.float32],
+    levels: OverscanLevels,
+    section: NDArray[np.float32],
+    rule: OverscanRule,
+) -> None:
     record.bias_level = (record.bias_level or 0.0) + float(columns.mean(dtype=np.float64))
     record.column_variance = levels.variance
+    record.amplifier_variance = _shared_by_columns(
+        section[rule.skip_leading : len(section) - rule.skip_trailing], levels
+    )
     if record.read_noise is None:
         _record_noise(record, levels)
+
+
+def _shared_by_columns(section: NDArray[np.float32], levels: OverscanLevels) -> float:
+    """Variance [adu²] all columns share: that of the row means of a parallel overscan beyond white noise, per row."""
+    if len(section) < 2 or levels.noise is None:
+        return 0.0
+    usable = levels.good[: section.shape[1]]
+    means = np.nanmean(section[:, usable], axis=1, dtype=np.float64)
+    beyond = float(np.var(means, ddof=1)) - levels.noise.value**2 / max(int(usable.sum()), 1)
+    return max(beyond, 0.0) / len(section)
 
 
 def _record_noise(record: AmplifierRecord, levels: OverscanLevels) -> None:

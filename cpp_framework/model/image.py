@@ -33,12 +33,14 @@ class AmplifierRecord:
 
     ``bias_level`` is the mean level subtracted [adu], ``level_variance`` the variance of the level of one row
     [adu²], common to that row's pixels, ``column_variance`` the same for columns where a parallel overscan is used.
-    ``read_noise`` [adu] is None where the camera has no overscan.
+    ``amplifier_variance`` is that of what the whole amplifier shares: the few rows of a parallel overscan have row
+    noise of their own, which all columns take over. ``read_noise`` [adu] is None where the camera has no overscan.
     """
 
     bias_level: float | None = None
     level_variance: float = 0.0
     column_variance: float = 0.0
+    amplifier_variance: float = 0.0
     read_noise: float | None = None
     read_noise_error: float | None = None
     gain: float | None = None

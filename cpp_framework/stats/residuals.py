@@ -51,13 +51,21 @@ def held_out_residual(
         raise IncompatibleError(
             f"exposure {exposure.id} has {samples.shape} pixels (y, x), the product {product.image.shape}"
         )
-    n = product.used.astype(np.float32)
-    stacked = exposure.id in product.stacked
-    used = ~product.rejected_mask(exposure.id) if stacked else np.zeros(n.shape, bool)
+    # Few counts occur: the factors are looked up by count, not computed for each pixel.
+    counts = np.arange(int(product.used.max(initial=0)) + 1, dtype=np.float32)
     with np.errstate(divide="ignore", invalid="ignore"):
-        factor = np.where(used, n / (n - 1), 1 + 1 / n)
-        residual = (samples - product.image) * np.where(used, factor, np.float32(1))
-    judged = np.isfinite(factor) & ((product.mask & int(UNUSABLE)) == 0)
-    residual[~judged] = np.nan
-    factor[~judged] = np.nan
+        inside = np.where(counts > 1, counts / (counts - 1), np.float32(np.nan))
+        outside = np.where(counts > 0, 1 + 1 / counts, np.float32(np.nan))
+    residual = samples - product.image
+    if exposure.id in product.stacked:
+        factor = inside[product.used]
+        left_out = np.nonzero(product.rejected_mask(exposure.id))
+        plain = residual[left_out]
+        residual *= factor
+        residual[left_out], factor[left_out] = plain, outside[product.used[left_out]]
+    else:
+        factor = outside[product.used]
+    unusable = ((product.mask & np.uint32(UNUSABLE)) != 0) | np.isnan(factor)
+    residual[unusable] = np.nan
+    factor[unusable] = np.nan
     return ResidualFrame(exposure, residual, factor, records)

@@ -56,7 +56,8 @@ def _level(name: str, value: float, error: float, one: AmplifierResidual, ctx: V
 def _noise(one: AmplifierResidual, ctx: VerifyContext) -> Check:
     """Measured over expected noise; the error holds that of both."""
     ratio = one.moments.std / math.sqrt(one.factor * one.noise.within(*one.values.shape))
-    own_error = math.hypot(one.moments.std_error / one.moments.std, one.noise.lines_error(*one.values.shape))
+    white_error = one.moments.std_error / one.moments.std * one.noise.pixel / one.noise.total
+    own_error = math.hypot(white_error, one.noise.lines_error(*one.values.shape))
     error = ratio * math.hypot(own_error, one.noise.relative_error)
     return Check(
         name="B2_noise",

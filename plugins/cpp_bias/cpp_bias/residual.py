@@ -104,7 +104,10 @@ def expected_noise(frame: ResidualFrame, product: Bias, amp: Amplifier) -> Noise
     if record.read_noise is None:
         noise = product.amplifiers[amp.name].values["read_noise"]
         return Noise(noise.value**2, 0.0, 0.0, 0.0, (noise.error or 0.0) / noise.value)
-    rows, columns = record.level_variance, record.column_variance
-    # The few rows of a parallel overscan have row levels of their own, whose errors all columns take over.
-    amplifier = rows / amp.parallel_overscan if amp.parallel_overscan else 0.0
-    return Noise(record.read_noise**2, rows, columns, amplifier, (record.read_noise_error or 0.0) / record.read_noise)
+    return Noise(
+        pixel=record.read_noise**2,
+        row=record.level_variance,
+        column=record.column_variance,
+        amplifier=record.amplifier_variance,
+        relative_error=(record.read_noise_error or 0.0) / record.read_noise,
+    )

@@ -22,11 +22,11 @@ from cpp_framework.testing.stacks import READ_NOISE
 
 SIGMA = 3.48
 STACKS = 200
-ROW, COLUMN = 0.2 * READ_NOISE, 0.4 * READ_NOISE
+ROW, COLUMN, AMPLIFIER = 0.2 * READ_NOISE, 0.4 * READ_NOISE, 0.05 * READ_NOISE
 
 
 def noisy_stack(n: int, seed: int) -> Stack:
-    """Return a stack with an overscan level of its own error in each row, and in each column."""
+    """Return a stack whose overscan levels have errors of their own: by row, by column, and in the whole amplifier."""
     stack = make_stack(n, seed)
     rng = np.random.default_rng(seed + 1_000_000)
     for image in stack.images["bias"]:
@@ -34,7 +34,11 @@ def noisy_stack(n: int, seed: int) -> Stack:
             data, record = image.amp(amp.name).data, image.records[amp.name]
             data += rng.normal(0, ROW, (data.shape[0], 1)).astype(np.float32)
             data += rng.normal(0, COLUMN, (1, data.shape[1])).astype(np.float32)
-            record.level_variance, record.column_variance = ROW**2, COLUMN**2
+            data += np.float32(rng.normal(0, AMPLIFIER))
+            assert record.read_noise is not None
+            measured = (record.read_noise / READ_NOISE) ** 2
+            record.level_variance, record.column_variance = ROW**2 * measured, COLUMN**2 * measured
+            record.amplifier_variance = AMPLIFIER**2
     # A hit that the stack rejects must not disturb the expectations.
     stack.images["bias"][1].data[20, 30] += np.float32(500)
     return stack
