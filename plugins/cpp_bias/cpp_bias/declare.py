@@ -27,7 +27,6 @@ BIAS = CalibrationType(
     provides=("read_noise",),
     config="cpp_bias.config:BiasConfig",
     product="cpp_bias.product:Bias",
-    measure="cpp_bias.measure:measure",
     solve="cpp_bias.solve:solve",
     verify="cpp_bias.verify:verify",
     correctors=(Corrector("cpp_bias.apply:subtract", Stage.BIAS, Reach.PIXEL),),

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cpp_bias.config import BiasConfig
-from cpp_bias.measure import measure
 from cpp_bias.product import Bias
 from cpp_bias.solve import solve
 from cpp_bias.verify import verify
@@ -22,7 +21,6 @@ from cpp_framework.model import (
     Context,
     Detector,
     Exposure,
-    Image,
     ResidualFrame,
     Verdict,
     VerifyContext,
@@ -92,12 +90,9 @@ def simulate(exposures: int = 25, seed: int = 1) -> Stack:
 
 def produce(stack: Stack) -> Bias:
     """Make the bias of a stack with default settings."""
-    config, ctx = BiasConfig(), Context(DETECTOR)
-    bits = np.zeros(DETECTOR.shape, np.uint32)
-    measured = [measure(Image(plane, bits, DETECTOR), config, ctx) for plane in stack.samples]
     records = [stack.records] * len(stack.samples)
-    frames = ArrayFrames(stack.samples, DETECTOR, stack.exposures, records=records, measurements=measured)
-    return solve({"bias": frames}, {}, config, ctx)
+    frames = ArrayFrames(stack.samples, DETECTOR, stack.exposures, records=records)
+    return solve({"bias": frames}, {}, BiasConfig(), Context(DETECTOR))
 
 
 def example(stack: Stack, product: Bias, previous_verdict: Verdict | None = None) -> Example:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cpp_bias.measure import QUANTITIES
-from cpp_framework.model import Measurement
 from cpp_framework.model.context import Frames
-from cpp_framework.stats import find_deviant_exposures
+from cpp_framework.stats import StackStatistics, find_deviant_exposures, stack_statistics
 
 
 @dataclass(frozen=True)
@@ -28,16 +25,16 @@ class Refusals:
 
 
 def refuse(frames: Frames) -> Refusals:
-    """Decide what is left out, from the measurements of the frames.
+    """Decide what is left out, from level and noise of each exposure.
 
     An exposure is refused amplifier by amplifier: one bad video channel does not spoil the others. An amplifier
     without a usable or varying pixel in any exposure is dead.
     """
     names = [amp.name for amp in frames.detector.amplifiers]
-    measured = {quantity: _table(frames.measurements, quantity) for quantity in QUANTITIES}
-    why = _useless(measured["noise"])
+    statistics = stack_statistics(frames)
+    why = _useless(statistics)
     dead = {name: f"{why[0, i]} in all exposures" for i, name in enumerate(names) if all(why[:, i] != "")}
-    for one in find_deviant_exposures(*(np.where(why == "", measured[quantity], np.nan) for quantity in QUANTITIES)):
+    for one in find_deviant_exposures(*(np.where(why == "", quantity, np.nan) for quantity in statistics)):
         why[one.exposure, one.amplifier] = why[one.exposure, one.amplifier] or one.reason
     alive = [i for i, name in enumerate(names) if name not in dead]
     reasons: dict[str, str] = {}
@@ -50,13 +47,9 @@ def refuse(frames: Frames) -> Refusals:
     return Refusals(why == "", reasons, dead)
 
 
-def _table(measurements: Sequence[Measurement], quantity: str) -> NDArray[np.float64]:
-    return np.stack([measurement.arrays[quantity] for measurement in measurements])
-
-
-def _useless(noise: NDArray[np.float64]) -> NDArray[np.object_]:
+def _useless(statistics: StackStatistics) -> NDArray[np.object_]:
     """Text ``[exposure, amplifier]`` where there is nothing to stack, whatever the other exposures say."""
-    why = np.full(noise.shape, "", object)
-    why[np.isnan(noise)] = "no usable pixel"
-    why[noise == 0] = "every pixel has the same value"
+    why = np.full(statistics.levels.shape, "", object)
+    why[np.isnan(statistics.levels)] = "no usable pixel"
+    why[statistics.level_errors == 0] = "every pixel has the same value"
     return why
