@@ -158,7 +158,7 @@ class CalibrationType:
     function        signature
     ==============  =======================================================================
     measure         ``(image | pair of images, config, ctx) -> Measurement`` (optional)
-    pool            ``(measurements by detector, config, ctx) -> Measurement`` (optional)
+    pool            ``(measurements, config, ctx) -> Measurement`` (optional)
     solve           ``(inputs, needs, config, ctx) -> Product``
     verify          ``(product, ctx) -> Iterator[Check]``
     figures         ``(product, ctx) -> Iterator[Figure]`` (optional)

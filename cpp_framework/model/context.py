@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,5 +126,5 @@ class VerifyContext:
 
 Inputs = Mapping[str, Frames]
 Needs = Mapping[str, Product]
-Measurements = Mapping[int, Sequence[Measurement]]
-Options = Mapping[str, Any]
+Measurements = Mapping[int, Mapping[str, Sequence[Measurement]]]
+"""Given to `pool`: detector → selection → measurements in order of exposure."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -79,10 +80,23 @@ class Product:
     def __post_init__(self) -> None:
         for plane in self.planes().values():
             plane.flags.writeable = False
+        self._check_fields()
         for name, table in self.tables.items():
+            if not re.fullmatch(r"[A-Z][A-Z0-9_]*", name):
+                raise ContractError(f"table name {name!r}: FITS wants upper-case letters, digits and '_'")
             for column in table.columns.values():
                 if column.dtype.kind == "U" and not all(str(value).isascii() for value in column):
                     raise ContractError(f"table {name}, column {column.name}: FITS holds ASCII text only")
+
+    def _check_fields(self) -> None:
+        """A field that is neither a plane nor one of the framework's shapes would be lost in the file."""
+        stored = {field.name for shape in _SHAPES for field in dataclasses.fields(shape)} | set(self.plane_names)
+        lost = [field.name for field in dataclasses.fields(self) if field.name not in stored]
+        if lost:
+            raise ContractError(
+                f"{type(self).__name__} has fields that no file keeps: {', '.join(lost)}; "
+                "name arrays in plane_names, put the rest in metrics, tables or per-amplifier values"
+            )
 
     def planes(self) -> dict[str, NDArray[Any]]:
         """Payload arrays by EXTNAME."""
@@ -207,3 +221,6 @@ class MatrixProduct(Product):
 
     matrix: NDArray[np.float64]
     error: NDArray[np.float64]
+
+
+_SHAPES: tuple[type[Product], ...] = (ImageProduct, TableProduct, RegionProduct, MatrixProduct)

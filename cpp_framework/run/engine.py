@@ -184,10 +184,7 @@ class Engine:
         if not all(other.measured_all for other in active):
             return False
         if one.pooled is None:
-            measured = {
-                other.job.unit.detector: tuple(m for some in other.measurements().values() for m in some)
-                for other in active
-            }
+            measured = {other.job.unit.detector: other.measurements() for other in active}
             pooled = work.pool(one.job, measured)
             for other in active:
                 other.pooled = pooled

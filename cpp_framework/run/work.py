@@ -16,7 +16,7 @@ from cpp_framework.isr.chain import Chain
 from cpp_framework.isr.gain import Gains
 from cpp_framework.isr.spool import SpooledFrames
 from cpp_framework.model import fits as product_fits
-from cpp_framework.model.context import Context, Frames
+from cpp_framework.model.context import Context, Frames, Measurements
 from cpp_framework.model.identity import digest_of
 from cpp_framework.model.image import Image
 from cpp_framework.model.measurement import Measurement
@@ -49,7 +49,7 @@ def correct_and_measure(job: Job, selection: str, index: int) -> Measured:
     return Measured(selection, index, known)
 
 
-def pool(job: Job, measurements: Mapping[int, tuple[Measurement, ...]]) -> Measurement:
+def pool(job: Job, measurements: Measurements) -> Measurement:
     """Run a type's `pool` on the measurements of all detectors of one focal plane."""
     calibration = _calibration(job)
     function: Callable[..., Measurement] = load(calibration.pool, wanted_by=calibration.name)

@@ -86,7 +86,7 @@ def measure_stack_noise(
             used = np.flatnonzero(used_exposures[:, index])
         if used.size == 0:
             continue
-        variances = [_overscan_variance(frames.records(amp.name)[k]) for k in used]
+        variances = [_overscan_variance(frames.records(amp.name)[k], frames.unit) for k in used]
         if not np.any(np.isnan(variances)):
             read_noise[amp.name], source[amp.name] = math.sqrt(float(np.mean(variances))), "overscan"
             continue
@@ -98,10 +98,14 @@ def measure_stack_noise(
     return StackNoise(read_noise, gain or {}, source, error)
 
 
-def _overscan_variance(record: AmplifierRecord) -> float:
+def _overscan_variance(record: AmplifierRecord, unit: str) -> float:
+    """Variance of a sample in the unit of the frames; records are in ADU."""
     if record.read_noise is None:
         return math.nan
-    return record.read_noise**2 + record.level_variance + record.column_variance
+    variance = record.read_noise**2 + record.level_variance + record.column_variance
+    if unit == "adu":
+        return variance
+    return math.nan if record.gain is None else variance * record.gain**2
 
 
 def read_noise_from_differences(

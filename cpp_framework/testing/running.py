@@ -39,8 +39,7 @@ def run_type(
     measured = {one.name: measure_all(calibration, one, stack, chosen, ctx) for one in calibration.inputs}
     shared = None
     if calibration.pool:
-        together = tuple(measurement for some in measured.values() for measurement in some)
-        shared = load(calibration.pool, wanted_by=calibration.name)({stack.detector.id: together}, chosen, ctx)
+        shared = load(calibration.pool, wanted_by=calibration.name)({stack.detector.id: measured}, chosen, ctx)
     inputs = {one.name: stack.frames(one.name, measured[one.name], shared) for one in calibration.inputs}
     product: Product = load(calibration.solve, wanted_by=calibration.name)(inputs, stack.needs, chosen, ctx)
     return product

@@ -79,6 +79,7 @@ def _context(
     config: Config = load(calibration.config, wanted_by=record.type).model_validate(header.config)
     exposures = _exposures(product, store, record.instrument)
     detector = instrument.detector(record.detector)
+    previous = _previous(record, store)
     return VerifyContext(
         detector=detector,
         config=config,
@@ -86,7 +87,8 @@ def _context(
         exposures=exposures,
         limits=limits_of(instrument, record.type),
         gains=header.gains or {amp.name: amp.gain for amp in detector.amplifiers if amp.gain is not None},
-        previous=_previous(record, store, plugins),
+        previous=_read(previous.type, store.path(previous), plugins) if previous else None,
+        previous_verdict=store.verdicts(previous.id)[0] if previous else None,
         needs=needs,
     )
 
@@ -135,13 +137,13 @@ def limits_of(instrument: Instrument, type_name: str) -> Limits:
     )
 
 
-def _previous(record: ProductRecord, store: Store, plugins: Plugins) -> Product | None:
+def _previous(record: ProductRecord, store: Store) -> ProductRecord | None:
     """The newest older product of the same kind that passed, if any: what this one would replace."""
     for other in store.products(type=record.type, instrument=record.instrument, detector=record.detector):
         older = other.id < record.id and other.key == record.key and other.label == record.label
         verdicts = store.verdicts(other.id) if older else []
         if verdicts and verdicts[0].outcome in (Outcome.PASS, Outcome.WARN):
-            return _read(other.type, store.path(other), plugins)
+            return other
     return None
 
 

@@ -74,8 +74,8 @@ BROKEN = [
     ("solve_is_deterministic", solved_by("is_random"), "not deterministic: two runs on the same frames gave different"),
     (
         "product_survives_its_file",
-        replace(solved_by("forgets_a_field"), product="broken.functions:Forgetful"),
-        "field extra of a Forgetful does not survive its file: 3.0 became 0.0",
+        replace(solved_by("is_restless"), product="broken.functions:Restless"),
+        "plane DATA of a Restless does not survive its file",
     ),
     ("every_amplifier_has_a_status", solved_by("forgets_an_amplifier"), r"\['A'\]; the detector has \['A', 'B'\]"),
     ("values_have_units", solved_by("has_no_unit"), "metric 'level' has no unit"),

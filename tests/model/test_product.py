@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,18 @@ def test_wrong_planes_are_refused() -> None:
 def test_text_fits_cannot_hold_is_refused() -> None:
     with pytest.raises(ContractError, match="LEVELS, column NAME"):
         make(tables={"LEVELS": Table({"NAME": ["é"]})})
+
+
+def test_fields_and_tables_no_file_keeps_are_refused() -> None:
+    @dataclass(frozen=True, eq=False, kw_only=True)
+    class Forgetful(ImageProduct):
+        extra: float = 0.0
+
+    good = {field.name: getattr(make(), field.name) for field in fields(ImageProduct)}
+    with pytest.raises(ContractError, match="no file keeps: extra"):
+        Forgetful(**good, extra=3.0)
+    with pytest.raises(ContractError, match="'levels'"):
+        make(tables={"levels": Table({"A": [1.0]})})
 
 
 def test_other_formats_and_newer_ones_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,10 +38,12 @@ class NotAProduct:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Forgetful(Plain):
-    """Has a field that no file keeps."""
+class Restless(Plain):
+    """Changes whenever it is built, so also when it is read back."""
 
-    extra: float = 0.0
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "image", self.image + np.float32(1))
+        super().__post_init__()
 
 
 def _changing(change: Callable[[Plain, Any], Product]) -> Callable[..., Product]:
@@ -61,7 +63,7 @@ _UNSEEDED = np.random.default_rng()
 
 returns_a_table = _changing(lambda product, _: product.tables)  # type: ignore[arg-type, return-value]
 is_random = _changing(lambda p, _: replace(p, image=p.image + _UNSEEDED.random(p.image.shape, np.float32)))
-forgets_a_field = _changing(lambda p, _: Forgetful(**{one.name: getattr(p, one.name) for one in fields(p)}, extra=3.0))
+is_restless = _changing(lambda p, _: Restless(**{one.name: getattr(p, one.name) for one in fields(p)}))
 forgets_an_amplifier = _changing(lambda p, _: replace(p, amplifiers={"A": p.amplifiers["A"]}))
 has_no_unit = _changing(lambda p, _: replace(p, metrics={"level": Measured(value=1.0)}))
 is_biased = _changing(lambda p, _: replace(p, image=p.image + np.float32(0.2)))

@@ -47,7 +47,7 @@ def measure(pair: tuple[Image, Image], config: GainConfig, ctx: Context) -> Meas
 
 
 def pool(measurements: Measurements, config: GainConfig, ctx: Context) -> Measurement:
-    levels = np.nanmean([[m.arrays["table"][:, 0].mean() for m in some] for some in measurements.values()])
+    levels = np.nanmean([[m.arrays["table"][:, 0].mean() for m in some["flat"]] for some in measurements.values()])
     return Measurement(values={"level": float(levels)})
 
 
