@@ -23,7 +23,7 @@ test: $(READY)   ## all tests
 check: $(READY)   ## style, types, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy cpp_framework plugins/cpp_bias/cpp_bias examples/third_party_plugin
+	$(BIN)/mypy cpp_framework plugins/cpp_bias/cpp_bias examples/third_party_plugin/cpp_noise_spectrum
 	$(BIN)/lint-imports
 
 bench: $(READY)   ## benchmarks, side by side with ccdproc and astropy

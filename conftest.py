@@ -30,9 +30,11 @@ def shared() -> Callable[[str], Path]:
 def cpp() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the command line as a user would: a process of its own, output captured."""
 
-    def run(*arguments: object, cwd: Path | None = None, code: int = 0) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: object, cwd: Path | None = None, code: int = 0, env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "cpp_framework.cli.main", *map(str, arguments)]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("CPP_")}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("CPP_")} | (env or {})
         done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == code, f"{command}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr, done.stderr

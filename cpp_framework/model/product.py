@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import re
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -118,10 +120,10 @@ class Product:
     def content_digest(self) -> str:
         """SHA-256 of planes, tables and structure: never of dates, identifiers or hosts."""
         digest = hashlib.sha256(canonical_json(self._structure()))
-        for name, plane in sorted(self.planes().items()):
-            canonical = np.ascontiguousarray(plane, dtype=plane.dtype.newbyteorder("<"))
-            digest.update(f"{name}{canonical.dtype.str}{canonical.shape}".encode())
-            digest.update(canonical.data)
+        planes = sorted(self.planes().items())
+        with ThreadPoolExecutor(min(len(planes), os.cpu_count() or 1) or 1) as pool:
+            for name, plane_digest in zip(dict(planes), pool.map(_plane_digest, dict(planes).values()), strict=True):
+                digest.update(f"{name}{plane_digest}".encode())
         for name, table in sorted(self.tables.items()):
             for column in table.columns.values():
                 values = np.ascontiguousarray(column)
@@ -142,6 +144,13 @@ class Product:
         from cpp_framework.model.describe import product_html
 
         return product_html(self)
+
+
+def _plane_digest(plane: NDArray[Any]) -> str:
+    canonical = np.ascontiguousarray(plane, dtype=plane.dtype.newbyteorder("<"))
+    digest = hashlib.sha256(f"{canonical.dtype.str}{canonical.shape}".encode())
+    digest.update(canonical.data)
+    return digest.hexdigest()
 
 
 def _canonical_column(values: NDArray[Any]) -> bytes:

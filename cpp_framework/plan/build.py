@@ -11,7 +11,7 @@ from typing import Any
 from cpp_framework.camera.instrument import Instrument
 from cpp_framework.config import Resolved, recipe_settings, resolve_config
 from cpp_framework.declare import CalibrationType, Inputs, load
-from cpp_framework.errors import InputsMissingError, UserError
+from cpp_framework.errors import IncompatibleError, InputsMissingError, UserError
 from cpp_framework.model.exposure import Exposure
 from cpp_framework.plan.recipe import recipe_of
 from cpp_framework.plan.resolve import resolve_needs
@@ -39,11 +39,14 @@ def make_plan(request: Request, store: Store, instruments: Callable[[str], Instr
     Raises
     ------
     InputsMissingError
-        No exposure in the repository is of the kind wanted.
+        No exposure (or product) in the repository is of the kind wanted.
+    IncompatibleError
+        ``use`` names a product of another type.
     """
     calibration = plugins.type(request.type)
     config_class = load(calibration.config, wanted_by=calibration.name)
     settings = resolve_config(config_class, request.config_file, request.settings, name=calibration.name)
+    _check_use(request, store)
     refused: Counter[str] = Counter()
     if calibration.inputs:
         drafts = _drafts(calibration, request, store, instruments, refused)
@@ -57,7 +60,13 @@ def make_plan(request: Request, store: Store, instruments: Callable[[str], Instr
 
 
 def _nothing(calibration: CalibrationType, store: Store, refused: Counter[str]) -> InputsMissingError:
-    kinds = ", ".join(sorted({inputs.kind for inputs in calibration.inputs})) or "usable products"
+    if not calibration.inputs:
+        required = calibration.requires[0].type
+        return InputsMissingError(
+            f"{calibration.name} is made from a {required}, and there is none in {store.root}",
+            hint=f"cpp produce --type {required}",
+        )
+    kinds = ", ".join(sorted({inputs.kind for inputs in calibration.inputs}))
     why = "; ".join(f"{count} because {reason}" for reason, count in refused.most_common(5))
     return InputsMissingError(
         f"nothing to make a {calibration.name} from: no exposures of kind {kinds} match in {store.root}"
@@ -120,17 +129,27 @@ def _draft(name: str, all_inputs: Sequence[Inputs], key: Mapping[str, Any], toge
 
 
 def _drafts_from_products(calibration: CalibrationType, request: Request, store: Store) -> list[_Draft]:
-    """A type without exposures is made once per detector and key of the first type it requires."""
+    """A type without exposures is made once per detector and key of the products of the first type it requires."""
+    required = calibration.requires[0].type
+    named = request.use.get(required)
     drafts: dict[str, _Draft] = {}
-    for required in calibration.requires[:1]:
-        for record in store.products(type=required.type):
-            if request.instrument in ("", record.instrument):
-                key = {"detector": record.detector, **record.key}
-                drafts.setdefault(
-                    repr((record.instrument, sorted(key.items()))),
-                    _Draft(record.instrument, record.detector, key, {}, ()),
-                )
+    for record in [store.product(named)] if named else store.products(type=required):
+        if request.instrument in ("", record.instrument):
+            key = {"detector": record.detector, **record.key}
+            draft = _Draft(record.instrument, record.detector, key, {}, ())
+            drafts.setdefault(repr((record.instrument, sorted(key.items()))), draft)
     return list(drafts.values())
+
+
+def _check_use(request: Request, store: Store) -> None:
+    """Refuse at once a product named for a need of another type: no unit could use it."""
+    for wanted, prefix in request.use.items():
+        record = store.product(prefix)
+        if record.type != wanted:
+            raise IncompatibleError(
+                f"--use {wanted}={prefix} names a {record.type} ({record.id}), not a {wanted}",
+                hint=f"cpp find --products --type {wanted}",
+            )
 
 
 def _paths(drafts: Sequence[_Draft]) -> list[str]:

@@ -31,7 +31,7 @@ def resolve_needs(
     InputsMissingError
         A required need has no product.
     IncompatibleError
-        The product named by ``--use`` is of another type, instrument or detector.
+        The product named by ``--use`` is of another instrument or detector.
     """
     found: dict[str, Need] = {}
     for required in calibration.requires:
@@ -49,12 +49,11 @@ def resolve_needs(
 
 def _forced(prefix: str, type_name: str, store: Store, instrument: str, detector: int) -> Need:
     record = store.product(prefix)
-    wanted = (type_name, instrument, detector)
-    if (record.type, record.instrument, record.detector) != wanted:
+    if (record.instrument, record.detector) != (instrument, detector):
         raise IncompatibleError(
-            f"--use {type_name}={prefix} names a {record.type} of {record.instrument} detector {record.detector}; "
-            f"a {type_name} of {instrument} detector {detector} is needed",
-            hint=f"cpp find --products type={type_name}",
+            f"--use {type_name}={prefix} is of {record.instrument} detector {record.detector}; "
+            f"one of {instrument} detector {detector} is needed",
+            hint=f"cpp find --products --type {type_name}",
         )
     return _need(record, store, "named by --use")
 

@@ -154,11 +154,8 @@ class Engine:
                 one, task = futures.pop(future)
                 try:
                     self._take(one, task, future.result(), active)
-                except BrokenExecutor as error:
-                    raise CppError(
-                        "a worker process was killed, probably because memory ran out",
-                        hint=f"try --jobs {max(1, self._budget.jobs // 2)} or a smaller --memory",
-                    ) from error
+                except BrokenExecutor:
+                    self._fail(one, self._killed(), active)
                 except Exception as error:  # one unit's failure, whatever it is, must not stop the others
                     self._fail(one, error, active)
             self._submit(active, futures)
@@ -211,6 +208,12 @@ class Engine:
 
     def _publish(self, staged: Staged) -> ProductRecord:
         return self._store.put(staged.path, Header.model_validate_json(staged.header_json))
+
+    def _killed(self) -> CppError:
+        return CppError(
+            "a worker process was killed, probably because memory ran out",
+            hint=f"try --jobs {max(1, self._budget.jobs // 2)} or a smaller --memory",
+        )
 
     def _fail(self, one: _Active, error: Exception, active: list[_Active]) -> None:
         if one not in active:
