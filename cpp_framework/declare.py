@@ -197,6 +197,8 @@ class CalibrationType:
             raise ContractError(f"type name {self.name!r}: use lower-case letters, digits and '_'")
         if self.revision < 1:
             raise ContractError(f"type {self.name!r}: revision must be at least 1, not {self.revision}")
+        if not self.inputs and not self.requires:
+            raise ContractError(f"type {self.name!r} declares neither inputs nor requires: made from what?")
         for what in self.import_strings():
             if not re.fullmatch(r"[\w.]+:[\w.]+", what):
                 raise ContractError(f"type {self.name!r}: {what!r} is not an import string 'module:object'")

@@ -148,7 +148,7 @@ def _check_use(request: Request, store: Store) -> None:
         if record.type != wanted:
             raise IncompatibleError(
                 f"--use {wanted}={prefix} names a {record.type} ({record.id}), not a {wanted}",
-                hint=f"cpp find --products --type {wanted}",
+                hint=f"cpp find --products type={wanted}",
             )
 
 

@@ -53,7 +53,7 @@ def _forced(prefix: str, type_name: str, store: Store, instrument: str, detector
         raise IncompatibleError(
             f"--use {type_name}={prefix} is of {record.instrument} detector {record.detector}; "
             f"one of {instrument} detector {detector} is needed",
-            hint=f"cpp find --products --type {type_name}",
+            hint=f"cpp find --products type={type_name}",
         )
     return _need(record, store, "named by --use")
 
