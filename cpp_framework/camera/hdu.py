@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, TypeGuard, cast
 
 from astropy.io import fits
 from astropy.io.fits.card import Undefined
@@ -21,6 +21,7 @@ Value = str | int | float | bool
 
 _GZIP = b"\x1f\x8b"
 _BLOCK = 2880
+_BITPIX = (8, 16, 32, 64, -32, -64)
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,18 @@ class HduHeader:
 
     @cached_property
     def size(self) -> tuple[int, int] | None:
-        """``(columns, rows)`` of the image in this HDU, also if tile-compressed; None if it holds no 2-D image."""
-        compressed = self.cards.get("ZIMAGE") is True
-        if not compressed and self.cards.get("XTENSION", "IMAGE").strip() != "IMAGE":
+        """``(columns, rows)`` of the image in this HDU, also if tile-compressed; None if it holds no 2-D image.
+
+        Raises as `get`.
+        """
+        compressed = self.get("ZIMAGE") is True
+        if not compressed and self.get("XTENSION") not in (None, "IMAGE"):
             return None
         prefix = "Z" if compressed else ""
-        if self.cards.get(f"{prefix}NAXIS", 0) != 2:
+        if self.get(f"{prefix}NAXIS") != 2:
             return None
-        columns, rows = self.cards[f"{prefix}NAXIS1"], self.cards[f"{prefix}NAXIS2"]
-        return (columns, rows) if columns * rows > 0 else None
+        columns, rows = self.get(f"{prefix}NAXIS1"), self.get(f"{prefix}NAXIS2")
+        return (columns, rows) if _positive(columns) and _positive(rows) else None
 
     def get(self, keyword: str) -> Value | None:
         """Value of a card (the first, if it is there twice), text without outer blanks; None if absent or blank.
@@ -99,7 +103,9 @@ def read_headers(path: Path) -> list[HduHeader]:
     except (gzip.BadGzipFile, zlib.error) as error:
         raise RawFileError(f"{path}: damaged gzip file: {error}", hint="copy the file again") from error
     except OSError as error:
-        raise RawFileError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise RawFileError(
+            f"{path}: cannot be read: {error.strerror or error}", hint="check the path and its permissions"
+        ) from error
 
 
 def find_hdu(headers: Sequence[HduHeader], hdu: int | str) -> HduHeader | None:
@@ -117,12 +123,12 @@ def find_hdu(headers: Sequence[HduHeader], hdu: int | str) -> HduHeader | None:
 def _walk(path: Path, file: BinaryIO, size: int, *, exact: bool) -> list[HduHeader]:
     """Read header after header. ``exact`` says whether ``size`` is the number of bytes or only a claim."""
     if file.read(6) != b"SIMPLE":
-        raise RawFileError(f"{path}: not a FITS file (it does not begin with SIMPLE)")
+        raise RawFileError(f"{path}: not a FITS file (it does not begin with SIMPLE)", hint="leave it out")
     file.seek(0)
     headers: list[HduHeader] = []
     while (header := _next_header(path, file, len(headers))) is not None:
         headers.append(header)
-        length = header.cards.data_size
+        length = _data_length(header)
         data_end = file.tell() + length
         padded_end = file.tell() + -(-length // _BLOCK) * _BLOCK
         if exact and data_end > size:
@@ -135,6 +141,24 @@ def _walk(path: Path, file: BinaryIO, size: int, *, exact: bool) -> list[HduHead
                 raise _truncated(path, f"HDU {header.index} ends at byte {data_end} of the unpacked file")
         file.seek(padded_end)
     return headers
+
+
+def _data_length(header: HduHeader) -> int:
+    """Bytes of data after a header, as its cards say."""
+    try:
+        length = int(header.cards.data_size)
+        if length < 0 or header.cards.get("BITPIX") not in _BITPIX:
+            raise ValueError("BITPIX, PCOUNT and GCOUNT make no sense")
+    except (KeyError, TypeError, ValueError, AttributeError, VerifyError) as error:
+        raise RawFileError(
+            f"{header.path}: the size of HDU {header.index} is not in its header: {error.args[0]}",
+            hint="mend BITPIX, NAXIS, NAXIS1 … of that HDU, or leave the file out",
+        ) from error
+    return length
+
+
+def _positive(length: Value | None) -> TypeGuard[int]:
+    return isinstance(length, int) and length > 0
 
 
 def _next_header(path: Path, file: BinaryIO, index: int) -> HduHeader | None:

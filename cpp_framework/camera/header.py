@@ -40,6 +40,8 @@ from cpp_framework.model.quantity import Measured
 from cpp_framework.model.timespan import NANOSECONDS, day_obs, to_tai_ns
 
 TIME_SCALES = ("utc", "tai", "tt", "tdb", "tcb", "tcg", "ut1")
+_INT64 = 2**63
+"""What the registry can hold of a whole number, an instant in nanoseconds included."""
 _SUFFIX = re.compile(r"\.(fits|fit|fts)(\.(gz|fz))?$", re.IGNORECASE)
 
 
@@ -175,6 +177,8 @@ class _Translation:
             return default
         if found != int(found):
             raise self._error(field, f"{found} is not a whole number", f"mend header.{field} of the instrument file")
+        if abs(found) >= _INT64:
+            raise self._error(field, f"{found:g} is too large", f"mend header.{field} of the instrument file")
         return int(found)
 
     def _time(self, field: str) -> float:
@@ -189,9 +193,11 @@ class _Translation:
         begin, end = self._instant("begin"), self._instant("end")
         if begin is not None and end is None:
             end = begin + round(exposure_time * NANOSECONDS)
+            if end >= _INT64:
+                raise self._error("exposure_time", f"{exposure_time:g} s is too long", "mend the header of this file")
         day: int | None = None
-        if (text := self._text("day_obs")) and text.replace("-", "").isdigit():
-            day = int(text.replace("-", ""))
+        if (text := self._text("day_obs").replace("-", "")).isdecimal() and len(text) == 8:
+            day = int(text)
         elif begin is not None:
             day = day_obs(begin)
         return {"begin": begin, "end": end, "day_obs": day}
@@ -206,9 +212,15 @@ class _Translation:
             hint = f"set header.{field}.time_scale in the instrument file to one of {', '.join(TIME_SCALES)}"
             raise self._error(field, f"TIMESYS {scale!r} is not a time scale", hint)
         try:
-            return to_tai_ns(value if isinstance(value, str) else float(value), scale)
+            found = to_tai_ns(value if isinstance(value, str) else float(value), scale)
         except CppError as error:
-            raise self._error(field, str(error), error.hint) from error
+            reason = str(error).splitlines()[0].partition(": ")[0]  # what follows lists every format astropy tried
+            raise self._error(field, reason, error.hint) from error
+        except (ValueError, OverflowError) as error:
+            raise self._error(field, f"{value!r} is not a date", "write it as 2026-11-22T10:15:00") from error
+        if abs(found) >= _INT64:
+            raise self._error(field, f"{value!r} is not in the years 1678 to 2262", "mend the header of this file")
+        return found
 
     def _binning(self, value: Scalar) -> tuple[int, int]:
         numbers = [abs(round(float(text))) for text in re.findall(r"[-+]?\d+(?:\.\d*)?", str(value))]
@@ -219,7 +231,10 @@ class _Translation:
 
     def _window(self) -> str:
         text = self._text("window")
-        return Section.parse(text, what=f"{self.path}: window").box.to_section() if text else ""
+        try:
+            return Section.parse(text).box.to_section() if text else ""
+        except CppError as error:
+            raise self._error("window", str(error), error.hint) from error
 
     def _records(self) -> dict[str, Measured]:
         found: dict[str, Measured] = {}

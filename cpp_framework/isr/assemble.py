@@ -118,7 +118,10 @@ def _place(image: Image, rules: OverscanRules, up_to: Stage, fused: bool, raw: R
     record = image.records[amp.name]
     if serial is not None:
         record.bias_level = float(rows.mean())
-        record.level_variance = serial.variance
+        if serial.common:
+            record.amplifier_variance = serial.variance
+        else:
+            record.level_variance = serial.variance
         _record_noise(record, serial)
         _flag(mask, serial)
     if parallel is not None:
@@ -150,22 +153,28 @@ def _record_parallel(
     rule: OverscanRule,
 ) -> None:
     record.bias_level = (record.bias_level or 0.0) + float(columns.mean(dtype=np.float64))
-    record.column_variance = levels.variance
-    record.amplifier_variance = _shared_by_columns(
-        section[rule.skip_leading : len(section) - rule.skip_trailing], levels
-    )
+    used = section[rule.skip_leading : len(section) - rule.skip_trailing]
+    # An error of the serial level that all rows have in common has been subtracted with these rows.
+    record.amplifier_variance = _shared_by_columns(used, levels, record.level_variance)
+    if levels.common:
+        record.amplifier_variance += levels.variance
+    else:
+        record.column_variance = levels.variance
     if record.read_noise is None:
         _record_noise(record, levels)
 
 
-def _shared_by_columns(section: NDArray[np.float32], levels: OverscanLevels) -> float:
-    """Variance [adu²] all columns share: that of the row means of a parallel overscan beyond white noise, per row."""
+def _shared_by_columns(section: NDArray[np.float32], levels: OverscanLevels, row_variance: float) -> float:
+    """Variance [adu²] all columns share: that of the row means of a parallel overscan beyond white noise, per row.
+
+    A few rows measure it badly, often as nothing. The serial levels brought in ``row_variance``: it is at least that.
+    """
     if len(section) < 2 or levels.noise is None:
-        return 0.0
+        return row_variance / max(len(section), 1)
     usable = levels.good[: section.shape[1]]
     means = np.nanmean(section[:, usable], axis=1, dtype=np.float64)
     beyond = float(np.var(means, ddof=1)) - levels.noise.value**2 / max(int(usable.sum()), 1)
-    return max(beyond, 0.0) / len(section)
+    return max(beyond, row_variance) / len(section)
 
 
 def _record_noise(record: AmplifierRecord, levels: OverscanLevels) -> None:

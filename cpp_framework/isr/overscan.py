@@ -38,7 +38,8 @@ Levels1d = NDArray[np.float64]
 class OverscanLevels:
     """Levels [adu] of consecutive lines, the first of which is line ``first`` of the data.
 
-    ``variance`` is the variance of one line's level [adu²]; ``unusable`` and ``wild`` are boolean per line.
+    ``variance`` is the variance of one line's level [adu²]; ``unusable`` and ``wild`` are boolean per line. With
+    ``common`` all lines have one level, and its error in common.
     """
 
     first: int
@@ -47,6 +48,7 @@ class OverscanLevels:
     wild: NDArray[np.bool_]
     variance: float
     noise: ReadNoise | None
+    common: bool = False
 
     @property
     def good(self) -> NDArray[np.bool_]:
@@ -140,13 +142,13 @@ def _whole_section(
     flat = np.where(tame, level, np.nan)
     # About one level for all lines the scatter of a line includes how far that line is off.
     about = scatter + (medians - level) ** 2
-    noise = measure(used, flat, about, median=method == "median", quantum=quantum)
+    noise = measure(used, flat, about, median=method == "median", quantum=quantum, common=True)
     if method == "mean" and noise is not None:
         kept = samples[np.abs(samples - level) <= CLIP * noise.value]
         level = float(np.mean(kept, dtype=np.float64))
-        noise = measure(used, np.where(tame, level, np.nan), about, median=False, quantum=quantum)
+        noise = measure(used, np.where(tame, level, np.nan), about, median=False, quantum=quantum, common=True)
     variance = _line_variance(noise, samples.size, method == "median", quantum)
-    return OverscanLevels(first, np.full(unusable.size, level), nothing, nothing, variance, noise)
+    return OverscanLevels(first, np.full(unusable.size, level), nothing, nothing, variance, noise, common=True)
 
 
 def _line_variance(noise: ReadNoise | None, n: int, median: bool, quantum: float) -> float:

@@ -54,6 +54,7 @@ def measure(
     *,
     median: bool,
     quantum: float,
+    common: bool = False,
 ) -> ReadNoise | None:
     """Estimate the read noise from the samples an overscan level was made of.
 
@@ -69,6 +70,8 @@ def measure(
         Whether the levels are medians.
     quantum : float
         1 for integer raws, 0 for floats.
+    common : bool
+        Whether all lines share one level, made of the samples of all.
 
     Returns
     -------
@@ -81,16 +84,17 @@ def measure(
         return None
     floor = quantum * QUANTISATION
     sigma = max(math.sqrt(float(np.median(scatter[usable]))), floor)
-    width = section.shape[1]
+    estimated = 1 if common else lines
+    samples = section.shape[1] * lines // estimated
     count = 0
     for _ in range(10):
         before = count
         square, count = _kernels.residual_square(section, levels, CLIP * sigma)
-        factor = level_factor(width, median=median, sigma=sigma if quantum else math.inf)
-        freedom = count + lines * (factor - 2)
+        factor = level_factor(samples, median=median, sigma=sigma if quantum else math.inf)
+        freedom = count + estimated * (factor - 2)
         if freedom <= 0:
             return None
         sigma = max(math.sqrt(square / freedom), floor)
         if count == before:
             break
-    return ReadNoise(sigma, sigma / math.sqrt(2 * max(count - lines, 1))) if sigma > 0 else None
+    return ReadNoise(sigma, sigma / math.sqrt(2 * max(count - estimated, 1))) if sigma > 0 else None

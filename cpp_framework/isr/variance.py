@@ -1,4 +1,4 @@
-"""The variance plane from a noise model: read noise squared, plus signal over gain where a gain is known [adu²]."""
+"""The variance plane from a noise model: read noise and overscan levels, plus signal over gain where known [adu²]."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cpp_framework.model.image import Image
 
 
 def start_variance(image: Image, read_noise: Mapping[str, float]) -> None:
-    """Give an image [adu] the variance of its read noise.
+    """Give an image [adu] the variance of its read noise, and of the row and column levels subtracted from it.
 
     Parameters
     ----------
@@ -28,7 +28,8 @@ def start_variance(image: Image, read_noise: Mapping[str, float]) -> None:
     """
     image.variance = np.full(image.data.shape, np.nan, np.float32)
     for amp in image.detector.amplifiers:
-        noise = image.records[amp.name].read_noise
+        record = image.records[amp.name]
+        noise = record.read_noise
         if noise is None:
             noise = read_noise.get(amp.name)
         if noise is None and amp.read_noise is not None and amp.gain is not None:
@@ -40,7 +41,7 @@ def start_variance(image: Image, read_noise: Mapping[str, float]) -> None:
                 f"amplifier {amp.name}: no read noise for the variance: no overscan, no difference frames, no nominal",
                 hint="set read_noise and gain of the amplifier in the instrument file",
             )
-        image.variance[amp.box.slices] = noise**2
+        image.variance[amp.box.slices] = noise**2 + record.level_variance + record.column_variance
 
 
 def add_poisson(image: Image, gains: Gains, *, zero_removed: bool) -> None:

@@ -183,7 +183,7 @@ class Verdict(BaseModel):
     def problems(self) -> list[Check]:
         """Checks that are neither PASS nor NOT_RUN: failures first, then warnings, each by margin."""
         bad = [check for check in self.checks if check.status not in (Status.PASS, Status.NOT_RUN)]
-        return sorted(bad, key=lambda check: (check.status == Status.WARN, check.margin is not None, check.margin or 0.0))
+        return sorted(bad, key=lambda one: (one.status == Status.WARN, one.margin is not None, one.margin or 0.0))
 
     def _fails(self, check: Check) -> bool:
         return check.status in (Status.FAIL, Status.NOT_FINITE) and not check.dead

@@ -164,7 +164,12 @@ def _combine_sorted(
         _keep_lower_of_wide_pairs(values, middle, reach)
     elif m == 3:
         _keep_lowest_of_wide_triples(values, middle, reach)
-    elif m >= 4:
+    if m == 2 or m == 3:
+        # Of a pair or triple that was decided for its lowest sample, that sample tells the signal.
+        for i in range(size):
+            if reach[i] == 0.0:
+                variance[i] = variance_at_zero + max(middle[i], 0.0) * variance_per_signal
+    if m >= 4:
         deviation = _median_deviation(values, m, middle)
         for i in range(size):
             reach[i] = max(reach[i], clip * MAD_TO_SIGMA * deviation[i])

@@ -70,6 +70,20 @@ def test_whole_section_gives_every_line_one_level(method: str, reference: object
     assert levels.variance == pytest.approx(levels.noise.value**2 / 6000, rel=0.6)
 
 
+@pytest.mark.parametrize("method", ["median", "mean"])
+def test_read_noise_about_one_level_for_all_lines_is_unbiased(method: str) -> None:
+    """Lines of 8 samples: one degree of freedom too many per line would be 7 %. Monte-Carlo, 5 sigma."""
+    rng = np.random.default_rng(18)
+    pulls = []
+    for _ in range(200):
+        section = np.round(rng.normal(1000.3, 5, (60, 8))).astype(np.float32)
+        noise = _levels(section, method).noise
+        assert noise is not None
+        pulls.append((noise.value - math.sqrt(25 + 1 / 12)) / noise.error)
+    assert abs(np.mean(pulls)) < 5 / math.sqrt(len(pulls))
+    assert np.std(pulls) == pytest.approx(1, abs=5 / math.sqrt(2 * len(pulls)))
+
+
 def test_interpolated_median_beats_the_plain_one_and_has_no_offset() -> None:
     rng = np.random.default_rng(3)
     truth = rng.uniform(1000, 1001, 4000)

@@ -32,6 +32,8 @@ def combine_pixel(samples: np.ndarray, variance: float, per_signal: float, unsta
         low = high = values[0]
     if n == 3 and values[0] < low and values[2] > high:
         low = high = values[0]
+    if low == high:
+        sigma = math.sqrt(variance + max(low, 0) * per_signal)
     kept = values[(values >= low) & (values <= high)]
     scatter = np.sum((kept - kept.mean()) ** 2) / sigma**2
     dof = len(kept) - 1
@@ -128,6 +130,14 @@ def test_of_a_wide_pair_the_lower_is_kept_even_where_it_is_the_outlier(frames_of
     found = combine(frames_of(samples), StackNoise({"A0": 1.0}))
     np.testing.assert_allclose(found.image, [[12.8, 10, -40]], rtol=1e-6)
     assert found.used.tolist() == [[2, 1, 1]]
+
+
+@pytest.mark.parametrize("others", [(5000,), (5000, 9000)], ids=["pair", "triple"])
+def test_the_error_of_the_lowest_sample_is_that_of_its_own_signal(frames_of: Frames, others: tuple[int, ...]) -> None:
+    samples = np.array([[[100.0]], *([[other]] for other in others)])
+    found = combine(frames_of(samples), StackNoise({"A0": 3.0}, gain={"A0": 1.0}))
+    assert (found.image[0, 0], found.used[0, 0]) == (100, 1)
+    assert found.error[0, 0] == pytest.approx(math.sqrt(3**2 + 100), rel=1e-6)
 
 
 def test_single_exposure_has_the_error_of_one_sample(frames_of: Frames) -> None:

@@ -82,7 +82,10 @@ def _previous(name: str, amplifier: str, ctx: VerifyContext) -> Check | None:
 
 
 def _ratios(one: AmplifierResidual) -> tuple[_Ratio, _Ratio, _Ratio]:
-    """Columns and rows as ratios of standard deviations, blocks as reduced χ²."""
+    """Columns and rows as ratios of standard deviations, blocks as reduced χ².
+
+    What a row shares is the same in the means of all columns, so it does not scatter them; and the other way round.
+    """
     rows, columns = one.values.shape
     variance, noise = one.moments.std**2, one.noise
     profile = profiles(one.values)
@@ -90,12 +93,12 @@ def _ratios(one: AmplifierResidual) -> tuple[_Ratio, _Ratio, _Ratio]:
     return (
         _root(
             _reduced_chi2(profile.columns, profile.column_counts, variance),
-            (noise.pixel + noise.row + rows * noise.column) / noise.total,
+            (noise.pixel + rows * noise.column) / noise.total,
             columns,
         ),
         _root(
             _reduced_chi2(profile.rows, profile.row_counts, variance),
-            (noise.pixel + columns * noise.row + noise.column) / noise.total,
+            (noise.pixel + columns * noise.row) / noise.total,
             rows,
         ),
         _blocks(_reduced_chi2(means.ravel(), counts.ravel(), variance), noise, means.shape),
