@@ -18,7 +18,7 @@ demo: $(READY)   ## a simulated night: simulate, ingest, plan, produce, verify, 
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh "$(DEMO)"
 
 test: $(READY)   ## all tests
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(READY)   ## style, types, import contracts
 	$(BIN)/ruff check .

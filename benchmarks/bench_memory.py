@@ -29,7 +29,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _cpp("sim", folder / "raw", "--instrument", "latiss", "--bias", options.frames, "--seed", 1)
+        _cpp("sim", folder / "raw", "--instrument", "latiss", "--bias", options.frames, "--seed", 1, "--jobs", 2)
         _cpp("init", folder / "repo", "--instrument", "latiss")
         _cpp("ingest", folder / "raw", "--repo", folder / "repo")
         start = time.perf_counter()

@@ -185,6 +185,11 @@ class Verdict(BaseModel):
         bad = [check for check in self.checks if check.status not in (Status.PASS, Status.NOT_RUN)]
         return sorted(bad, key=lambda one: (one.status == Status.WARN, one.margin is not None, one.margin or 0.0))
 
+    def _repr_html_(self) -> str:
+        from cpp_framework.model.describe import verdict_html
+
+        return verdict_html(self)
+
     def _fails(self, check: Check) -> bool:
         return check.status in (Status.FAIL, Status.NOT_FINITE) and not check.dead
 

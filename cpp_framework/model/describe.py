@@ -6,6 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from cpp_framework.model.check import Verdict
     from cpp_framework.model.product import Product
 
 
@@ -23,6 +24,19 @@ def summary(product: Product) -> dict[str, str]:
     lines |= {name: f"{plane.dtype} {plane.shape}" for name, plane in product.planes().items()}
     lines |= {name: str(metric) for name, metric in product.metrics.items()}
     return lines
+
+
+def verdict_html(verdict: Verdict) -> str:
+    """Describe a verdict: the outcome, and what is not PASS with value, limits and margin."""
+    title = f"<p><b>{escape(verdict.type)}</b> {escape(verdict.product)}: <b>{verdict.outcome.value}</b></p>"
+    names = "".join(f"<th>{name}</th>" for name in ("check", "status", "where", "value", "limits", "margin", "reason"))
+    rows = "".join(
+        f"<tr><td>{escape(one.name)}</td><td>{one.status.value}</td><td>{escape(one.where)}</td>"
+        f"<td>{one.value:.4g} {escape(one.unit)}</td><td>{escape(str(one.fail or one.warn or ''))}</td>"
+        f"<td>{'' if one.margin is None else format(one.margin, '.3g')}</td><td>{escape(one.reason)}</td></tr>"
+        for one in verdict.problems()
+    )
+    return f"{title}<table><tr>{names}</tr>{rows}</table>"
 
 
 def product_html(product: Product) -> str:

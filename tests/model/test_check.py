@@ -82,6 +82,12 @@ def test_verdict_survives_json() -> None:
     assert again.checks[1] == original.checks[1]
 
 
+def test_notebook_shows_what_failed() -> None:
+    html = verdict(check(3.0, **LIMITS, amplifier="A<7>"), check())._repr_html_()
+    assert "FAIL" in html
+    assert "A&lt;7&gt;" in html
+
+
 def test_merge_takes_the_worst() -> None:
     assert merge([]) == Outcome.PASS
     assert merge([verdict(check()), verdict(check(0.7, **LIMITS))]) == Outcome.WARN
