@@ -5,7 +5,6 @@ Only the coordinator (this module) touches the registry. A failed unit is report
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +27,7 @@ from cpp_framework.plugins import Plugins
 from cpp_framework.run import work
 from cpp_framework.run.budget import Budget
 from cpp_framework.run.job import Job, Measured, Shared, Staged
+from cpp_framework.run.scratch import Scratch, clear_abandoned
 from cpp_framework.store import ProductRecord, Store
 
 
@@ -58,6 +58,7 @@ class _Active:
     """A unit under way: its job, the tasks not yet handed out, and what has come back."""
 
     job: Job
+    scratch: Scratch
     calibration: CalibrationType
     todo: deque[tuple[str, int]]
     outstanding: int = 0
@@ -144,7 +145,7 @@ class Engine:
             raise
         finally:
             for one in active:
-                shutil.rmtree(one.job.scratch, ignore_errors=True)
+                one.scratch.remove()
 
     def _loop(self, active: list[_Active], futures: dict[Future[Any], tuple[_Active, str]]) -> None:
         self._submit(active, futures)
@@ -198,7 +199,7 @@ class Engine:
         solved = time.perf_counter()
         record = self._publish(result)
         active.remove(one)
-        shutil.rmtree(one.job.scratch, ignore_errors=True)
+        one.scratch.remove()
         now = time.perf_counter()
         writing = result.write_seconds + now - solved
         self._results.append(
@@ -220,7 +221,7 @@ class Engine:
             return
         active.remove(one)
         one.todo.clear()
-        shutil.rmtree(one.job.scratch, ignore_errors=True)
+        one.scratch.remove()
         reason = str(error) if isinstance(error, CppError) else f"{type(error).__name__}: {error}"
         hint = error.hint if isinstance(error, CppError) else "run again with --jobs 1 --debug for the traceback"
         self._results.append(UnitResult(one.job.unit, "failed", reason=reason, hint=hint))
@@ -230,11 +231,12 @@ class Engine:
         instrument = self._instruments(unit.instrument)
         product_id = new_id()
         n_frames = sum(len(unit.inputs[inputs.name]) for inputs in calibration.inputs if inputs.frames)
-        scratch = self._budget.scratch(instrument.detector(unit.detector), n_frames, self._store.root)
+        parent = self._budget.scratch(instrument.detector(unit.detector), n_frames, self._store.root)
+        clear_abandoned(parent)
+        scratch = Scratch(parent, product_id)
         job = Job(
             unit=unit,
             instrument=instrument,
-            scratch=scratch / f"cpp-{product_id}",
             spools={},
             measurements=self._store.root / "cache" / "measurements",
             staged=self._store.staging_file(unit.recipe),
@@ -246,13 +248,13 @@ class Engine:
         todo: deque[tuple[str, int]] = deque()
         for inputs in calibration.inputs:
             exposures = tuple(planned.exposure for planned in unit.inputs[inputs.name])
-            folder = job.scratch / inputs.name
+            folder = scratch.folder / inputs.name
             job.spools[inputs.name] = Spool.create(
                 folder, _read_out(instrument, exposures), exposures, work.unit_of(job)
             )
             if calibration.measure or inputs.frames:
                 todo.extend((inputs.name, i) for i in range(len(exposures) // (2 if inputs.pairing else 1)))
-        return _Active(job, calibration, todo)
+        return _Active(job, scratch, calibration, todo)
 
 
 def _whole(job: Job) -> Detector:

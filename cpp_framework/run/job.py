@@ -16,13 +16,11 @@ from cpp_framework.plan.unit import Unit
 class Job:
     """One unit with everything a worker needs: the instrument, where to keep frames, and who is asking.
 
-    ``scratch`` is the folder of the unit's corrected frames, ``spools`` where each selection's frames go in it;
-    ``measurements`` is the folder of cached measurements.
+    ``spools`` are where each selection's corrected frames go; ``measurements`` is the folder of cached measurements.
     """
 
     unit: Unit
     instrument: Instrument
-    scratch: Path
     spools: dict[str, Spool]
     measurements: Path
     staged: Path

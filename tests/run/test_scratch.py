@@ -1,0 +1,38 @@
+"""Scratch folders of killed runs are cleared by the next; those of living runs stay."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from cpp_framework.run.scratch import Scratch, clear_abandoned
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from cpp_framework.run.scratch import Scratch
+scratch = Scratch(Path(sys.argv[1]), "other")
+(scratch.folder / "frame").write_bytes(b"x")
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+def test_only_abandoned_folders_are_cleared(tmp_path: Path) -> None:
+    mine = Scratch(tmp_path, "mine")
+    other = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE)
+    assert other.stdout is not None
+    other.stdout.readline()
+    clear_abandoned(tmp_path)
+    assert (tmp_path / "cpp-other" / "frame").exists()
+    assert mine.folder.exists()
+    other.kill()
+    other.wait()
+    other.stdout.close()
+    clear_abandoned(tmp_path)
+    assert not (tmp_path / "cpp-other").exists()
+    assert mine.folder.exists()
+    mine.remove()
+    mine.remove()
+    assert not list(tmp_path.iterdir())
