@@ -48,6 +48,11 @@ def _select(values: Pixels, n: int, k: int) -> Any:
 def grouped_median(values: Pixels, n: int, quantum: float) -> float:
     """Median of ``values[:n]`` (reordered); numbers known to a quantum count as spread evenly over it."""
     median = np.float64(_select(values, n, (n - 1) // 2))
+    if n % 2 == 0:
+        above = np.inf
+        for i in range(n // 2, n):
+            above = min(above, values[i])
+        median = 0.5 * (median + above)
     half = 0.5 * quantum
     below = inside = 0
     for i in range(n):
@@ -55,12 +60,7 @@ def grouped_median(values: Pixels, n: int, quantum: float) -> float:
         inside += median - half <= values[i] < median + half
     if quantum > 0 and 2 * (below + inside) != n:
         return median - half + quantum * (0.5 * n - below) / inside
-    if n % 2:
-        return median
-    above = np.inf
-    for i in range(n // 2, n):
-        above = min(above, values[i])
-    return 0.5 * (median + above)
+    return median
 
 
 @reduction_kernel

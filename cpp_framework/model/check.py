@@ -69,9 +69,9 @@ class Limit(BaseModel):
 class Check(BaseModel):
     """One check of one thing.
 
-    ``fail`` and ``warn`` are the allowed ranges; outside ``fail`` the status is FAIL if the value also deviates
-    from ``expected`` by more than `SIGNIFICANT` errors, else WARN; outside ``warn`` it is WARN if it deviates by more
-    than `SUSPICIOUS` errors, else PASS. ``skipped`` gives the reason of a NOT_RUN.
+    ``fail`` and ``warn`` are the allowed ranges. A value outside ``fail`` is FAIL if it deviates from ``expected`` by
+    more than `SIGNIFICANT` errors; outside either it is WARN beyond `SUSPICIOUS` errors; else its error explains it
+    and it is PASS. ``skipped`` gives the reason of a NOT_RUN.
     ``dead`` marks a failure that only says an amplifier is dead.
     """
 
@@ -100,11 +100,11 @@ class Check(BaseModel):
             return Status.NOT_RUN
         if not math.isfinite(self.value) or (self.error is not None and not math.isfinite(self.error)):
             return Status.NOT_FINITE
-        if self.fail is not None and self.fail.margin(self.value) < 0:
-            return Status.FAIL if self._deviates(SIGNIFICANT) else Status.WARN
-        if self.warn is not None and self.warn.margin(self.value) < 0 and self._deviates(SUSPICIOUS):
-            return Status.WARN
-        return Status.PASS
+        beyond_fail = self.fail is not None and self.fail.margin(self.value) < 0
+        if beyond_fail and self._deviates(SIGNIFICANT):
+            return Status.FAIL
+        beyond_warn = self.warn is not None and self.warn.margin(self.value) < 0
+        return Status.WARN if (beyond_fail or beyond_warn) and self._deviates(SUSPICIOUS) else Status.PASS
 
     def _deviates(self, errors: float) -> bool:
         """Whether the value is further from the expectation than its error explains; always where there is none."""

@@ -59,17 +59,18 @@ def _planes(seed: int = 1) -> dict[int, np.ndarray]:
 def _reference(plane: np.ndarray) -> np.ndarray:
     """Both overscans subtracted, in plain numpy."""
     lines = _middle(plane[:, WIDTH + 2 :].astype(np.float64))
-    flat = plane - lines[:, None]
+    # float32 as in the code: a sample at the edge of the unit around the median must fall on the same side.
+    flat = (plane - lines[:, None]).astype(np.float32).astype(np.float64)
     return flat[:HEIGHT, :WIDTH] - _middle(flat[HEIGHT + 1 : -1, :WIDTH].T)
 
 
 def _middle(lines: np.ndarray) -> np.ndarray:
-    """Median of every line, interpolated over one unit around the lower of the middle samples."""
-    middle = np.sort(lines, axis=1)[:, (lines.shape[1] - 1) // 2][:, None]
+    """Median of every line, interpolated over one unit around it."""
+    middle = np.median(lines, axis=1)[:, None]
     below = np.sum(lines < middle - 0.5, axis=1)
     inside = np.sum((lines >= middle - 0.5) & (lines < middle + 0.5), axis=1)
-    found = middle[:, 0] - 0.5 + (lines.shape[1] / 2 - below) / inside
-    return np.where(2 * (below + inside) == lines.shape[1], np.median(lines, axis=1), found)
+    found = middle[:, 0] - 0.5 + (lines.shape[1] / 2 - below) / np.maximum(inside, 1)
+    return np.where(2 * (below + inside) == lines.shape[1], middle[:, 0], found)
 
 
 def test_both_overscans_equal_plain_numpy(instrument: Instrument, raw_of: Callable[..., RawFrame]) -> None:

@@ -30,7 +30,8 @@ LIMITS = {"expected": 0.0, "fail": Limit(low=-1, high=1), "warn": Limit(low=-0.5
         (-0.7, 0.25, Status.PASS),  # beyond the warning, but its error explains it
         (1.2, 0.01, Status.FAIL),
         (-1.2, 0.01, Status.FAIL),
-        (1.2, 1.0, Status.WARN),  # beyond the limit, but its error explains it
+        (1.2, 0.3, Status.WARN),  # beyond the limit, by four errors
+        (1.2, 1.0, Status.PASS),  # beyond the limit, but its error explains it
         (1.2, None, Status.FAIL),
         (math.nan, 0.01, Status.NOT_FINITE),
         (0.3, math.inf, Status.NOT_FINITE),

@@ -82,6 +82,28 @@ def test_pulls_of_the_checks(n: int) -> None:
         assert abs(found[name][0]) < 1, (name, found)
 
 
+@pytest.mark.parametrize("axis", [0, 1], ids=["rows", "columns"])
+def test_noise_that_lines_share_does_not_scatter_the_means_of_the_others(axis: int) -> None:
+    """Row noise moves all column means alike, column noise all row means: 5 sigma of the mean of 100 stacks."""
+    name = ("B3_columns", "B3_rows")[axis]
+    ratios = []
+    for seed in range(100):
+        stack = make_stack(4, seed)
+        rng = np.random.default_rng(seed + 2_000_000)
+        for image in stack.images["bias"]:
+            for amp in stack.detector.amplifiers:
+                data, record = image.amp(amp.name).data, image.records[amp.name]
+                lines = (data.shape[0], 1) if axis == 0 else (1, data.shape[1])
+                data += rng.normal(0, 0.5 * READ_NOISE, lines).astype(np.float32)
+                variances = [0.25 * READ_NOISE**2, 0.0]
+                record.level_variance, record.column_variance = variances[axis], variances[1 - axis]
+        for check in checks_of(stack):
+            if check.name == name:
+                assert check.expected is not None
+                ratios.append(check.value / check.expected)
+    assert abs(np.mean(ratios) - 1) < 5 * np.std(ratios) / math.sqrt(len(ratios))
+
+
 def test_a_held_out_residual_is_that_of_the_stack_made_without_the_exposure() -> None:
     stack = make_stack(5, 1)
     samples = np.stack([image.data for image in stack.images["bias"]])
