@@ -90,6 +90,8 @@ def read_headers(path: Path) -> list[HduHeader]:
     RawFileError
         The file cannot be opened, is not FITS, or ends before its last HDU does.
     """
+    if path.exists() and not path.is_file():  # a pipe would wait for ever
+        raise RawFileError(f"{path}: not a file", hint="name raw files, or folders of them")
     try:
         with path.open("rb") as file:
             packed = file.read(2) == _GZIP
@@ -146,9 +148,9 @@ def _walk(path: Path, file: BinaryIO, size: int, *, exact: bool) -> list[HduHead
 def _data_length(header: HduHeader) -> int:
     """Bytes of data after a header, as its cards say."""
     try:
-        length = int(header.cards.data_size)
-        if length < 0 or header.cards.get("BITPIX") not in _BITPIX:
-            raise ValueError("BITPIX, PCOUNT and GCOUNT make no sense")
+        length = header.cards.data_size
+        if not isinstance(length, int) or length < 0 or header.cards.get("BITPIX") not in _BITPIX:
+            raise ValueError("BITPIX, NAXIS, PCOUNT or GCOUNT makes no sense")
     except (KeyError, TypeError, ValueError, AttributeError, VerifyError) as error:
         raise RawFileError(
             f"{header.path}: the size of HDU {header.index} is not in its header: {error.args[0]}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -13,6 +13,8 @@ from cpp_framework.model.detector import Amplifier, Detector
 from cpp_framework.model.geometry import Section
 
 Corner = Literal["LL", "LR", "UL", "UR"]
+Index = Annotated[int, Field(ge=0)]
+Length = Annotated[int, Field(ge=1)]
 SIDE_REGIONS = ("serial_prescan", "serial_overscan", "parallel_prescan", "parallel_overscan")
 
 
@@ -24,7 +26,7 @@ class AmplifierLayout(_Strict):
     """One amplifier: where its pixels lie in the raw file and in the assembled image, and its electronics."""
 
     name: str = Field(min_length=1, max_length=32)
-    hdu: int | str = Field(default=0, description="index or EXTNAME of the HDU with its pixels")
+    hdu: Index | str = Field(default=0, description="index or EXTNAME of the HDU with its pixels")
     data: str = Field(description="light-sensitive section inside the HDU")
     detector: str = Field(description="section of the assembled image they fill; reversed where the HDU is flipped")
     serial_prescan: str = ""
@@ -85,8 +87,8 @@ class DetectorLayout(_Strict):
     id: int = Field(ge=0)
     name: str = Field(max_length=32)
     serial: str = ""
-    size: tuple[int, int]
-    frame: tuple[int, int] | None = Field(
+    size: tuple[Length, Length]
+    frame: tuple[Length, Length] | None = Field(
         default=None, description="[columns, rows] of every HDU with pixels; raw files of another size are refused"
     )
     amplifiers: tuple[AmplifierLayout, ...] = Field(min_length=1)
@@ -114,6 +116,13 @@ class LimitSpec(_Strict):
     warn: tuple[float | None, float | None] | None = None
     unit: str = ""
 
+    @model_validator(mode="after")
+    def _sides_in_order(self) -> Self:
+        for low, high in filter(None, (self.fail, self.warn)):
+            if low is not None and high is not None and low > high:
+                raise ValueError(f"limits are [low, high]; {low:g} is above {high:g}")
+        return self
+
 
 class Instrument(_Strict):
     """A camera. ``header`` is interpreted by `cpp_framework.camera.header`."""
@@ -124,7 +133,7 @@ class Instrument(_Strict):
     detectors: tuple[DetectorLayout, ...] = Field(min_length=1)
     header: Mapping[str, Any] = Field(default_factory=dict)
     overscan: OverscanRules = OverscanRules()
-    binning: tuple[int, int] = Field(default=(1, 1), description="binning the geometry is written for (x, y)")
+    binning: tuple[Length, Length] = Field(default=(1, 1), description="binning the geometry is written for (x, y)")
     tolerances: Mapping[str, float] = Field(
         default_factory=dict,
         description="exposure field → largest difference inside one stack (temperature: 2.0)",

@@ -14,6 +14,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from numpy.typing import NDArray
 
 from cpp_framework.camera.guess import AmplifierGuess
+from cpp_framework.camera.raw import fits_errors
 from cpp_framework.model.geometry import Box
 
 SPLIT_SIGNIFICANCE = 5.0
@@ -62,9 +63,9 @@ class FramePixels:
 
 
 def read_planes(path: Path, hdus: Iterable[int]) -> dict[int, NDArray[Any]]:
-    """Pixels of some HDUs of a file, scaled as the header says, ``[y, x]``."""
+    """Pixels of some HDUs of a file, scaled as the header says, ``[y, x]``; raises `RawFileError`."""
     with warnings.catch_warnings():
         # Odd cards elsewhere in the file are no matter here; the header map reports those that are.
         warnings.simplefilter("ignore", AstropyUserWarning)
-        with fits.open(path, memmap=False) as file:
+        with fits_errors(path), fits.open(path, memmap=False) as file:
             return {index: np.asarray(file[index].data) for index in hdus}

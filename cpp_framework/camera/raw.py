@@ -152,12 +152,13 @@ def _check_sections(
 
 def _read_planes(path: Path, layout: DetectorLayout) -> dict[Hdu, Pixels]:
     wanted = dict.fromkeys(amp.hdu for amp in layout.amplifiers)
-    with _fits_errors(path), fits.open(path, memmap=True, do_not_scale_image_data=True) as hdus:
+    with fits_errors(path), fits.open(path, memmap=True, do_not_scale_image_data=True) as hdus:
         return {hdu: _plane(path, hdus, hdu) for hdu in wanted}
 
 
 @contextmanager
-def _fits_errors(path: Path) -> Iterator[None]:
+def fits_errors(path: Path) -> Iterator[None]:
+    """Turn what astropy raises on a broken file into `RawFileError`."""
     # A truncated file makes astropy warn first and fail later, in several ways; the user needs one message.
     try:
         with warnings.catch_warnings():
@@ -195,7 +196,8 @@ def _native(data: Pixels, zero: float, scale: float, blank: int | None) -> Pixel
     """Pixels in native byte order with BZERO applied: unsigned integers stay integers, one copy is made."""
     native: Pixels = data.byteswap().view(data.dtype.newbyteorder("=")) if not data.dtype.isnative else np.array(data)
     if native.dtype.kind == "f":
-        return (native * scale + zero).astype(np.float32) if (zero, scale) != (0, 1) else native.astype(np.float32)
+        with np.errstate(over="ignore"):  # 1e40 becomes infinite, and is masked like any other such pixel
+            return (native * scale + zero).astype(np.float32) if (zero, scale) != (0, 1) else native.astype(np.float32)
     half_range = 2.0 ** (8 * native.dtype.itemsize - 1)
     if blank is None and scale == 1 and zero == 0 and native.dtype.itemsize < 8:
         return native

@@ -13,6 +13,7 @@ import yaml
 from cpp_framework.errors import InstrumentError
 
 _BOOL = "tag:yaml.org,2002:bool"
+_MEND = "check indentation, colons and quotes"
 _INT = "tag:yaml.org,2002:int"
 
 
@@ -55,29 +56,34 @@ def read_yaml(path: Path) -> YamlFile:
     InstrumentError
         The file cannot be read, is not YAML, is not a mapping, or has a key twice; the message has ``file:line``.
     """
+    hint = "`cpp instrument list` lists the cameras"
     try:
+        if path.exists() and not path.is_file():  # a pipe would wait for ever
+            raise InstrumentError(f"cannot read {path}: it is not a file", hint=hint)
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InstrumentError(f"cannot read {path}: {error}", hint="`cpp instrument list` lists the cameras") from error
+        raise InstrumentError(f"cannot read {path}: {error}", hint=hint) from error
     return parse_yaml(text, str(path))
 
 
 def parse_yaml(text: str, name: str) -> YamlFile:
     """Parse YAML text; ``name`` stands for the file in messages. Raises as `read_yaml`."""
-    loader = _Loader(text)
     try:
+        loader = _Loader(text)
         root = loader.get_single_node()
         if not isinstance(root, yaml.MappingNode):
-            raise InstrumentError(f"{name}: not a YAML mapping of `key: value` lines")
+            raise InstrumentError(
+                f"{name}: not a YAML mapping of `key: value` lines", hint="`cpp instrument show simcam` shows one"
+            )
         _refuse_repeated_keys(root, name, set())
         data = loader.construct_document(root)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise InstrumentError(
-            f"{name}:{line}: not valid YAML: {error.problem}", hint="check indentation, colons and quotes"
-        ) from error
-    finally:
-        loader.dispose()
+        raise InstrumentError(f"{name}:{line}: not valid YAML: {error.problem}", hint=_MEND) from error
+    except (yaml.YAMLError, ValueError) as error:  # characters that may not be there; 2026-99-99, 5000 digits
+        raise InstrumentError(f"{name}: not valid YAML: {str(error).splitlines()[0]}", hint=_MEND) from error
+    except RecursionError as error:
+        raise InstrumentError(f"{name}: nested too deeply", hint=_MEND) from error
     return YamlFile(name, data, root)
 
 

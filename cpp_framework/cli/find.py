@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,7 +40,7 @@ def register(app: typer.Typer) -> None:
         repository = options.open_repository(repo, write=False)
         if products:
             if night or last:
-                raise ConfigError("--night and --last select exposures; they do not go with --products")
+                raise ConfigError("--night and --last select exposures, not --products", hint="leave them out")
             _products(repository, filters or [], as_json)
         else:
             _exposures(repository, filters or [], night, last, as_json)
@@ -93,8 +94,8 @@ def _product_fields(filters: list[str]) -> dict[str, Any]:
             raise ConfigError(f"{text!r} is not FIELD=VALUE", hint=f"fields of products: {', '.join(PRODUCT_FIELDS)}")
         if name not in PRODUCT_FIELDS:
             raise ConfigError(f"products have no field {name!r}", hint=did_you_mean(name, PRODUCT_FIELDS))
-        if name == "detector" and not value.isdecimal():
-            raise ConfigError(f"detector is a whole number, not {value!r}")
+        if name == "detector" and not re.fullmatch(r"\d{1,9}", value, re.ASCII):
+            raise ConfigError(f"detector is a whole number, not {value!r}", hint="for instance detector=3")
         fields[name] = int(value) if name == "detector" else value
     return fields
 

@@ -37,6 +37,7 @@ def init(
     Example: cpp instrument init bias.fits dark.fits flat.fits -o mycamera.yaml
     """
     from cpp_framework.camera.infer import propose
+    from cpp_framework.store.files import storage_errors
 
     if output is not None and output.exists() and not force:
         raise ConflictError(f"{output} exists and is not overwritten", hint="give another name, or --force")
@@ -44,7 +45,8 @@ def init(
     if output is None:
         typer.echo(text, nl=False)
         return
-    output.write_text(text, encoding="utf-8")
+    with storage_errors(output):
+        output.write_text(text, encoding="utf-8")
     say(f"wrote {output}: read its comments, then try it: cpp instrument check {output} {raws[0]}")
 
 

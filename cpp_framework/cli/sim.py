@@ -40,8 +40,8 @@ def register(app: typer.Typer) -> None:
         bias: Annotated[int, typer.Option(min=0, help="Number of bias frames.")] = 10,
         dark: Annotated[int, typer.Option(min=0, help="Number of dark exposures.")] = 0,
         flat: Annotated[int, typer.Option(min=0, help="Number of flat exposures, uniformly lit.")] = 0,
-        exposure_time: Annotated[float, typer.Option(min=0, help="Of darks and flats, in seconds.")] = 10.0,
-        light: Annotated[float, typer.Option(min=0, help="Of flats, in electron/s per pixel.")] = 2000.0,
+        exposure_time: Annotated[float, typer.Option(min=0, max=1e6, help="Of darks and flats, in seconds.")] = 10.0,
+        light: Annotated[float, typer.Option(min=0, max=1e9, help="Of flats, in electron/s per pixel.")] = 2000.0,
         seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 1,
         settings: SetOption = None,
         off: OffOption = None,
@@ -58,26 +58,28 @@ def register(app: typer.Typer) -> None:
         """
         from cpp_framework.sim import read_truth, simulate_night
         from cpp_framework.sim.settings import anomalies_from_text, settings_from_text
+        from cpp_framework.store.files import storage_errors
 
         if force is not None and force.resolve() != folder.resolve():
-            raise UserError(f"--force names {force}, but the folder to write is {folder}")
+            raise UserError(f"--force names {force}, but the folder to write is {folder}", hint="repeat it")
         if bias + dark + flat == 0:
             raise UserError("nothing to simulate", hint="ask for exposures with --bias, --dark or --flat")
-        paths = simulate_night(
-            folder,
-            instrument,
-            biases=bias,
-            darks=dark,
-            flats=flat,
-            exposure_time=exposure_time,
-            light=light,
-            seed=seed,
-            settings=settings_from_text(settings or (), off or ()),
-            anomalies=anomalies_from_text(spoil or (), bias + dark + flat),
-            jobs=jobs,
-            force=force is not None,
-            progress=lambda path: say(f"wrote {path}"),
-        )
+        with storage_errors(folder):
+            paths = simulate_night(
+                folder,
+                instrument,
+                biases=bias,
+                darks=dark,
+                flats=flat,
+                exposure_time=exposure_time,
+                light=light,
+                seed=seed,
+                settings=settings_from_text(settings or (), off or ()),
+                anomalies=anomalies_from_text(spoil or (), bias + dark + flat),
+                jobs=jobs,
+                force=force is not None,
+                progress=lambda path: say(f"wrote {path}"),
+            )
         truths = read_truth(folder)
         if as_json:
             print_json(folder=str(folder), seed=seed, files=[str(path) for path in paths], truth=_as_json(truths))

@@ -17,6 +17,7 @@ from cpp_framework.errors import ConfigError
 C = TypeVar("C", bound=Config)
 
 DEFAULT = "default"
+_HINT = "the type's documentation lists its settings, with units and defaults"
 
 
 class Layer(NamedTuple):
@@ -120,7 +121,7 @@ def _set_keys(config_class: type[Config], layer: Layer, name: str) -> list[str]:
 def _unknown(key: str, prefix: str, current: type[Config], layer: Layer, name: str) -> ConfigError:
     place = layer.places.get(prefix + key, layer.origin)
     full = f"{name}.{prefix}{key}" if name else prefix + key
-    return ConfigError(f"{place}: {full} — unknown; {did_you_mean(key, current.model_fields)}")
+    return ConfigError(f"{place}: {full} — unknown; {did_you_mean(key, current.model_fields)}", hint=_HINT)
 
 
 def _impossible(error: ValidationError, places: Mapping[str, str], name: str) -> ConfigError:
@@ -132,4 +133,4 @@ def _impossible(error: ValidationError, places: Mapping[str, str], name: str) ->
         shown = f" = {value!r}" if isinstance(value, str | int | float | bool | None) else ""
         message = problem["msg"].removeprefix("Value error, ")
         lines.append(f"{place}: {name + '.' if name else ''}{key}{shown} — {message[:1].lower()}{message[1:]}")
-    return ConfigError("\n".join(lines))
+    return ConfigError("\n".join(lines), hint=_HINT)

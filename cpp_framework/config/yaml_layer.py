@@ -10,6 +10,10 @@ import yaml
 
 from cpp_framework.errors import ConfigError
 
+_NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)
+"""What the parser raises; ValueError for 2026-99-99 and numbers of thousands of digits."""
+_MEND = "check indentation, colons and quotes"
+
 
 def read_settings(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     """Read a YAML file of settings.
@@ -29,16 +33,16 @@ def read_settings(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {error}") from error
+        raise ConfigError(f"cannot read {path}: {error}", hint="it must be a text file in UTF-8") from error
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{_where(path, error)}: not valid YAML: {_problem(error)}") from error
+    except _NOT_YAML as error:
+        raise ConfigError(f"{_where(path, error)}: not valid YAML: {_problem(error)}", hint=_MEND) from error
     if node is None:
         return {}, {}
     if not isinstance(node, yaml.MappingNode) or not isinstance(values, dict):
-        raise ConfigError(f"{path}: not a YAML mapping of `key: value` lines")
+        raise ConfigError(f"{path}: not a YAML mapping of `key: value` lines", hint="for instance clip: {sigma: 4}")
     places: dict[str, str] = {}
     _collect(path, node, "", places)
     return values, places
@@ -58,8 +62,8 @@ def parse_assignment(text: str) -> dict[str, Any]:
         raise ConfigError(f"{text!r} is not KEY=VALUE", hint="for instance --set clip.sigma=4")
     try:
         nested: Any = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"value of {text!r} is not valid YAML: {_problem(error)}") from error
+    except _NOT_YAML as error:
+        raise ConfigError(f"value of {text!r} is not valid YAML: {_problem(error)}", hint=_MEND) from error
     for key in reversed(keys):
         nested = {key: nested}
     return dict(nested)
@@ -81,13 +85,15 @@ _MAX_KEYS = 10_000
 """More keys than any settings have; it stops files whose aliases multiply."""
 
 
-def _where(path: Path, error: yaml.YAMLError) -> str:
+def _where(path: Path, error: Exception) -> str:
     mark = getattr(error, "problem_mark", None)
     return str(path) if mark is None else f"{path}:{mark.line + 1}:{mark.column + 1}"
 
 
-def _problem(error: yaml.YAMLError) -> str:
-    return str(getattr(error, "problem", None) or error)
+def _problem(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    return str(getattr(error, "problem", None) or error).partition("\n")[0]
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

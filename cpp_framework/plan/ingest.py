@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cpp_framework.camera.instrument import Instrument
 from cpp_framework.camera.reader import read_exposures
-from cpp_framework.errors import NotFoundError, RawFileError
+from cpp_framework.errors import CppError, NotFoundError, RawFileError
 from cpp_framework.store import REGISTRY, Ingested, IngestOutcome, RawFile, Store
 from cpp_framework.store.store import FOLDERS
 
@@ -87,8 +87,11 @@ def ingest(
         for i, path in enumerate(files[start : start + _BATCH], start):
             try:
                 batch.append(_read(path, cameras))
-            except RawFileError as error:
+            except CppError as error:
                 refused.append(RefusedFile(path, str(error), error.hint))
+            except Exception as error:  # one file, however broken, must not keep the others out
+                reason = f"{path}: {type(error).__name__} while reading headers: {error}"
+                refused.append(RefusedFile(path, reason, "leave it out, and report it with `cpp instrument check`"))
             if progress is not None:
                 progress(i + 1, len(files))
         ingested += store.ingest(batch)
@@ -102,10 +105,15 @@ def find_files(paths: Iterable[Path]) -> tuple[list[Path], list[RefusedFile]]:
     refused = []
     for path in paths:
         if path.is_dir():
-            inside = list(_walk(path))
+            unreadable: list[OSError] = []
+            inside = list(_walk(path, unreadable))
             found.update(dict.fromkeys(inside))
-            if not inside:
-                refused.append(RefusedFile(path, f"{path}: no *.fits, *.fit or *.fts file is in this folder"))
+            for error in unreadable:
+                reason = f"{error.filename}: folder cannot be read: {error.strerror}"
+                refused.append(RefusedFile(Path(error.filename), reason, "check its permissions"))
+            if not inside and not unreadable:
+                reason = f"{path}: no *.fits, *.fit or *.fts file is in this folder"
+                refused.append(RefusedFile(path, reason, "name the files themselves if they end otherwise"))
         elif path.exists():
             found[path.resolve()] = None
         else:
@@ -113,13 +121,13 @@ def find_files(paths: Iterable[Path]) -> tuple[list[Path], list[RefusedFile]]:
     return list(found), refused
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    for name, folders, files in os.walk(folder):
+def _walk(folder: Path, unreadable: list[OSError]) -> Iterator[Path]:
+    for name, folders, files in os.walk(folder, onerror=unreadable.append):
         own = {one.split("/")[0] for one in FOLDERS} if REGISTRY in files else set()
         folders[:] = sorted(one for one in folders if not one.startswith(".") and one not in own)
         for file in sorted(files):
             if _FITS.search(file) and not file.startswith("."):
-                yield (Path(name) / file).resolve()
+                yield Path(os.path.realpath(Path(name) / file))  # `Path.resolve` fails on links in a circle
 
 
 def _names(store: Store, instrument: str) -> Sequence[str]:
@@ -135,7 +143,9 @@ def _read(path: Path, cameras: Sequence[Instrument]) -> RawFile:
     try:
         state = path.stat()
     except OSError as error:
-        raise RawFileError(f"{path}: {error.strerror}") from error
+        raise RawFileError(f"{path}: {error.strerror}", hint="is it a link to a file that is gone?") from error
+    if not str(path).isprintable():
+        raise RawFileError(f"{str(path)!a}: the name holds characters that are no text", hint="rename the file")
     fitting, problems = [], []
     for camera in cameras:
         try:

@@ -97,8 +97,11 @@ def last_filter(text: str, now: datetime | None = None) -> Filter:
     match = _SPAN.fullmatch(text.strip())
     if match is None:
         raise ConfigError(f"{text!r} is not a span of time", hint="write it as 12h, 30d or 2w")
-    span = timedelta(**{_UNITS[match[2]]: float(match[1])})
-    since = to_tai_ns(((now or datetime.now(UTC)).replace(tzinfo=None) - span).isoformat())
+    try:
+        begin = (now or datetime.now(UTC)).replace(tzinfo=None) - timedelta(**{_UNITS[match[2]]: float(match[1])})
+    except OverflowError as error:
+        raise ConfigError(f"{text!r} reaches back before the year 1", hint="write it as 12h, 30d or 2w") from error
+    since = to_tai_ns(begin.isoformat())
     return Filter("begin", ">=", since, f"begin>={to_iso(since)}")
 
 
@@ -116,7 +119,7 @@ def _pattern(text: str) -> str:
     try:
         re.compile(text)
     except re.error as error:
-        raise ConfigError(f"{text!r} is not a regular expression: {error}") from error
+        raise ConfigError(f"{text!r} is not a regular expression: {error}", hint="for instance object~^M31") from error
     return text
 
 

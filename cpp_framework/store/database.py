@@ -23,6 +23,7 @@ from cpp_framework.store.clock import now_tai_ns
 
 LOCK_TIMEOUT = 60.0
 """Seconds to wait for another writer before giving up."""
+_RESTORE = "restore it from a backup"
 
 
 class Database:
@@ -54,8 +55,13 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads and sees one state of the registry."""
-        with self._translated(), self._engine.begin() as connection:
-            yield connection
+        try:
+            with self._translated(), self._engine.begin() as connection:
+                yield connection
+        except ValueError as error:  # text in a row that is no JSON, or not that of its model
+            raise StoreError(
+                f"registry {self.path} is damaged: a row cannot be read: {str(error)[:200]}", hint=_RESTORE
+            ) from error
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -148,8 +154,8 @@ class Database:
                 hint="check free space, quota and the limits of file size (`ulimit -f`)",
             )
         if name in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
-            return StoreError(f"{where} is damaged or not a registry: {error.orig}", hint="restore it from a backup")
-        return StoreError(f"{where}: {error.orig}")
+            return StoreError(f"{where} is damaged or not a registry: {error.orig}", hint=_RESTORE)
+        return StoreError(f"{where}: {str(error.orig)[:200]}", hint=_RESTORE)
 
     @property
     def _journal(self) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -40,7 +41,10 @@ def state_of(path: Path) -> FileState:
         raise RawFileError(
             f"{path}: {error.strerror}", hint="if the file was moved, `cpp ingest` its new place"
         ) from error
-    return FileState(str(path), found.st_size, found.st_mtime_ns)
+    if not stat.S_ISREG(found.st_mode):  # a pipe would wait for ever
+        raise RawFileError(f"{path}: not a file any more", hint="bring the original file back")
+    # The time of modification can be set back (`cp -p`, rsync), that of the last change of anything cannot.
+    return FileState(str(path), found.st_size, max(found.st_mtime_ns, found.st_ctime_ns))
 
 
 def remembered(connection: Connection, states: Sequence[FileState]) -> dict[str, str]:

@@ -100,7 +100,7 @@ def _named(error: OSError, path: Path) -> StoreError:
         return StoreError(
             f"cannot write {where}: {os.strerror(error.errno)}", hint=f"check the permissions of {path.parent}"
         )
-    return StoreError(f"cannot write {where}: {error.strerror or error}")
+    return StoreError(f"cannot write {where}: {error.strerror or error}", hint=f"is {path.parent} a folder, and there?")
 
 
 def _move(staged: Path, final: Path) -> None:
@@ -123,7 +123,9 @@ def _move_without_links(staged: Path, final: Path) -> None:
     try:
         final.touch(exist_ok=False)
     except FileExistsError as error:
-        raise ConflictError(f"{final} is there already; a published file is never overwritten") from error
+        raise ConflictError(
+            f"{final} is there already; a published file is never overwritten", hint="choose another name or run"
+        ) from error
     staged.rename(final)
 
 

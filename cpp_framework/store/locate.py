@@ -23,7 +23,7 @@ def find_repository(path: Path | str | None = None) -> Path:
         return _checked(Path(path), "--repo")
     if named := os.environ.get(VARIABLE):
         return _checked(Path(named), f"${VARIABLE}")
-    here = Path.cwd()
+    here = _here()
     for folder in (here, *here.parents):
         if (folder / REGISTRY).is_file():
             return folder
@@ -33,8 +33,16 @@ def find_repository(path: Path | str | None = None) -> Path:
     )
 
 
+def _here() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        raise NotFoundError("the current folder is gone", hint="cd to another one") from error
+
+
 def _checked(root: Path, said_by: str) -> Path:
-    root = root.expanduser().absolute()
+    root = root.expanduser()
+    root = root if root.is_absolute() else _here() / root
     if not (root / REGISTRY).is_file():
         raise NotFoundError(
             f"{said_by} names {root}, which is not a repository (it has no {REGISTRY})", hint=f"cpp init {root}"

@@ -73,7 +73,7 @@ class Store:
         Raises
         ------
         ConflictError
-            There is one already.
+            There is one already, or there are products of one.
         """
         root = root.absolute()
         with storage_errors(root):
@@ -81,6 +81,10 @@ class Store:
                 make_folder(root / folder)
         if (root / REGISTRY).exists():
             raise ConflictError(f"{root} is a repository already", hint="use it, or choose another folder")
+        if any((root / "products").iterdir()):
+            raise ConflictError(
+                f"{root} holds products, but its {REGISTRY} is gone", hint="restore it, or move products/ away"
+            )
         # Built under a temporary name and published whole: nobody ever opens a registry without its tables.
         staged = temporary_path(root / "staging", REGISTRY)
         try:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -135,3 +137,34 @@ def test_off_and_sections_are_text_not_false_and_numbers():
 def test_yaml_that_contains_itself_is_refused_not_followed():
     with pytest.raises(InstrumentError):
         parse_instrument(SMALL + "limits: &loop {bias: *loop}\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["name: \x07", "name: 2026-99-99", f"name: {'9' * 5000}", "a: " + "[" * 3000 + "]" * 3000, "- a", ""],
+    ids=["control", "date", "digits", "deep", "list", "empty"],
+)
+def test_text_that_is_no_mapping_is_named_with_a_hint(text):
+    with pytest.raises(InstrumentError, match="text: n") as caught:
+        parse_instrument(text, "text")
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("line", "instead"),
+    [
+        ("size: [10, 5]", "size: [10, 0]"),
+        ("name: small", "name: small\nbinning: [0, 0]"),
+        ("      - name: A", "      - name: A\n        hdu: -1"),
+        ("name: small", "name: small\nlimits: {bias: {B1_level: {fail: [2, 1]}}}"),
+    ],
+)
+def test_impossible_numbers_are_refused(line, instead):
+    with pytest.raises(InstrumentError, match=r"greater than or equal|is above"):
+        parse_instrument(SMALL.replace(line, instead))
+
+
+def test_pipe_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "a.yaml")
+    with pytest.raises(InstrumentError, match="not a file"):
+        read_instrument(tmp_path / "a.yaml")

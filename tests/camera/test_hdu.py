@@ -147,3 +147,24 @@ def test_blank_and_undefined_values_count_as_absent(tmp_path):
 def test_hierarch_keywords_are_found(tmp_path):
     header = read_headers(_raw_file(tmp_path / "a.fits", b"HIERARCH ESO DPR TYPE = 'BIAS' / type"))[0]
     assert header.get("ESO DPR TYPE") == "BIAS"
+
+
+@pytest.mark.parametrize(
+    ("card", "instead"),
+    [
+        ("BITPIX", "'abc'"),
+        ("BITPIX", "7"),
+        ("NAXIS1", "1.5"),
+        ("NAXIS1", "'x'"),
+        ("PCOUNT", "-99999999"),
+        ("GCOUNT", "'a'"),
+    ],
+)
+def test_size_that_makes_no_sense_is_named(tmp_path, card, instead):
+    path = tmp_path / "a.fits"
+    fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(PIXELS)]).writeto(path)
+    content = path.read_bytes()
+    place = content.index(card.encode(), 2880)
+    path.write_bytes(content[:place] + _card(f"{card:8}= {instead}".encode()) + content[place + 80 :])
+    with pytest.raises(RawFileError, match="the size of HDU 1 is not in its header"):
+        read_headers(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -111,12 +112,33 @@ def test_bad_files_are_named_and_the_rest_goes_in(run: Run, repository: Path, tm
     (night / "text.fits").write_text("hello")
     (night / "cut.fits").write_bytes((tmp_path / "raw/b0.fits").read_bytes()[:-2880])
     write_raw(night / "sub/b0.fits", second=11)  # another file with the id of one that is there
+    sound = (tmp_path / "raw/b0.fits").read_bytes()
+    broken = {
+        "no_size": (b"NAXIS1  ", b"XAXIS1  "),
+        "text_size": (b"NAXIS1  =                    8", b"NAXIS1  = 'x'".ljust(30)),
+    }
+    for name, (card, instead) in broken.items():
+        (night / f"{name}.fits").write_bytes(sound.replace(card, instead))
+    write_raw(night / "far.fits", second=12, **{"DATE-OBS": "9999-12-31"})
+    os.mkfifo(night / "pipe.fits")
+    (night / "circle.fits").symlink_to("circle.fits")
     code, out, err = run("ingest night2 nothing --repo repo")
     assert code == 6
     assert "1 added" in out
-    for name in ("other_camera.fits", "text.fits", "cut.fits", "sub/b0.fits", "nothing"):
+    for name in (
+        "other_camera.fits",
+        "text.fits",
+        "cut.fits",
+        "sub/b0.fits",
+        "nothing",
+        "no_size",
+        "text_size",
+        "far",
+        "pipe",
+        "circle",
+    ):
         assert name in err
-    assert "5 refused" in err
+    assert "10 refused" in err
     assert find(run, "number=0") == ["b0"]
     assert "good" in find(run)
 
@@ -201,3 +223,24 @@ def test_flag(run: Run, repository: Path) -> None:
     assert run("flag b1 --bad --repo repo")[0] == 2
     assert run("flag nothing --good --repo repo")[0] == 2
     assert run("flag b1 --repo repo")[0] == 2  # neither bad nor good
+
+
+def test_raw_file_with_a_name_that_is_no_text_is_refused(run: Run, repository: Path, tmp_path: Path) -> None:
+    night = tmp_path / "night2"
+    write_raw(night / "good.fits", second=10)
+    os.link(night / "good.fits", os.fsencode(night) + b"/bad\xff.fits")
+    code, out, err = run("ingest night2 --repo repo")
+    assert (code, "1 added" in out) == (6, True)
+    assert "bad\\udcff.fits" in err
+
+
+def test_find_products_refuses_a_detector_that_is_no_number(run: Run, repository: Path) -> None:
+    for detector in ("²", "9" * 30):
+        assert run(f"find --products detector={detector} --repo repo")[0] == 2
+
+
+def test_output_that_cannot_be_written_is_named(run: Run, repository: Path) -> None:
+    code, _, err = run("instrument init raw/b0.fits -o nowhere/cam.yaml")
+    assert code == 1
+    assert "cannot write nowhere/cam.yaml" in err
+    assert run("sim /dev/null/night")[0] == 1

@@ -149,3 +149,12 @@ def test_describe_lists_every_setting() -> None:
     assert (sigma.default, sigma.unit, sigma.bounds, sigma.used_by) == (4.0, "sigma", "> 0", "solve")
     assert rows["clip.rounds"].bounds == "≥ 1, ≤ 20"
     assert (rows["limit"].used_by, rows["title"].used_by) == ("verify", "cosmetic")
+
+
+@pytest.mark.parametrize("value", ["2026-99-99", "9" * 5000, "[" * 3000 + "]" * 3000], ids=["date", "digits", "deep"])
+def test_value_the_parser_chokes_on_is_a_named_error(tmp_path: Path, value: str) -> None:
+    (tmp_path / "a.yaml").write_text(f"key: {value}")
+    for read in (lambda: parse_assignment(f"key={value}"), lambda: read_settings(tmp_path / "a.yaml")):
+        with pytest.raises(ConfigError, match="not valid YAML") as caught:
+            read()
+        assert caught.value.hint

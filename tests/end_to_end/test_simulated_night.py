@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -85,7 +86,10 @@ def test_truth_is_recovered(night: Path, product: dict, cpp) -> None:
         # Every row's zero is its own overscan, so only the scatter about the amplifier's mean is comparable.
         assert abs(np.std(part) - 1) < 0.05
         measured = shown["amplifiers"][amp.name]["values"]["read_noise"]
-        assert abs(measured["value"] - truth.amplifiers[amp.name].read_noise_adu) < 4 * measured["error"] + 0.02
+        # Rounding to whole ADU is part of the noise of a sample.
+        assert abs(measured["value"] - math.hypot(truth.amplifiers[amp.name].read_noise_adu, 12**-0.5)) < (
+            4 * measured["error"]
+        )
 
 
 def test_flagged_exposures_are_refused_with_the_reason(night: Path, product: dict, cpp, tmp_path: Path) -> None:

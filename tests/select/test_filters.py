@@ -98,6 +98,8 @@ def test_last(make) -> None:
         assert matches(last_filter(span, now), make(1, begin=edge).exposure)
         assert not matches(last_filter(span, now), make(1, begin=edge - 1).exposure)
     assert not matches(last_filter("9999d", now), make(1, begin=None).exposure)
+    with pytest.raises(ConfigError, match="before the year 1"):
+        last_filter("99999999999w", now)
     for text in ("30", "d", "-3d", "3 months"):
         with pytest.raises(ConfigError, match="not a span"):
             last_filter(text, now)

@@ -142,16 +142,24 @@ def test_flags_survive_a_new_ingest(store: Store, make_exposure, make_raw) -> No
     assert store.exposures()[0].because == "door open"
 
 
-def test_raw_digest_is_remembered_until_the_file_changes(store: Store, make_exposure, make_raw) -> None:
+def test_raw_digest_is_remembered_until_the_file_changes(store: Store, make_exposure, make_raw, monkeypatch) -> None:
     file = make_raw(make_exposure(1), content=b"abc")
     abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert store.raw_digest(file.path) == abc
+    with monkeypatch.context() as patch:
+        patch.setattr("cpp_framework.store.digests.file_sha256", None)
+        assert store.raw_digest(file.path) == abc  # not read again
     state = file.path.stat()
+    time.sleep(0.02)
     file.path.write_bytes(b"abd")
-    os.utime(file.path, ns=(state.st_atime_ns, state.st_mtime_ns))
-    assert store.raw_digest(file.path) == abc  # same size and time: not read again
-    os.utime(file.path, ns=(state.st_atime_ns, state.st_mtime_ns + 1))
+    os.utime(file.path, ns=(state.st_atime_ns, state.st_mtime_ns))  # as `cp -p` and rsync do
     assert store.raw_digest(file.path) != abc
+
+
+def test_raw_file_that_became_a_pipe_is_refused(store: Store, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "raw.fits")
+    with pytest.raises(RawFileError, match="not a file any more"):
+        store.raw_digest(tmp_path / "raw.fits")
 
 
 def test_raw_digests_of_many_files(store: Store, make_exposure, make_raw) -> None:

@@ -150,3 +150,30 @@ def test_instruments_are_files_to_edit(store: Store) -> None:
     path.unlink()
     with pytest.raises(NotFoundError, match="is gone"):
         store.instrument_text("my cam/1")
+
+
+def test_create_refuses_a_folder_whose_registry_is_gone(store: Store, put) -> None:
+    put(store)
+    (store.root / REGISTRY).unlink()
+    with pytest.raises(ConflictError, match="holds products, but its registry"):
+        Store.create(store.root)
+
+
+@pytest.mark.parametrize("damaged", [b"{", b"\xff\xfe"], ids=["json", "utf8"])
+def test_damaged_row_is_named(store: Store, put, damaged: bytes) -> None:
+    put(store)
+    with sqlite3.connect(store.root / REGISTRY) as connection:
+        connection.execute("UPDATE product SET provenance = CAST(? AS TEXT), key = CAST(? AS TEXT)", (damaged, damaged))
+    with pytest.raises(StoreError, match="registry") as caught:
+        store.header(store.products()[0])
+    assert caught.value.hint == "restore it from a backup"
+
+
+def test_current_folder_that_is_gone_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CPP_REPO", raising=False)
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for path in (None, "repo"):
+        with pytest.raises(NotFoundError, match="the current folder is gone"):
+            find_repository(path)
