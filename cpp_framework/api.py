@@ -12,6 +12,7 @@ from typing import Any
 from cpp_framework.camera.catalogue import instrument_text, load_instrument, read_instrument
 from cpp_framework.camera.instrument import Instrument
 from cpp_framework.declare import load
+from cpp_framework.errors import StoreError
 from cpp_framework.execute import make_executor
 from cpp_framework.model import fits as product_fits
 from cpp_framework.model.check import Verdict
@@ -48,6 +49,9 @@ class Repository:
     def open(cls, root: Path | None = None, *, write: bool = True) -> Repository:
         """Open a repository: the folder given, else ``$CPP_REPO``, else the nearest enclosing one."""
         return cls(Store.open(find_repository(root), write=write))
+
+    def __repr__(self) -> str:
+        return f"Repository({str(self.root)!r})"
 
     @property
     def root(self) -> Path:
@@ -111,10 +115,22 @@ class Repository:
         return verify_product(self.store.product(product), self.store, self.instrument, self.plugins)
 
     def product(self, prefix: str) -> Product:
-        """Read a stored product by id, digest, prefix of either, or ``last``."""
+        """Read a stored product by id, digest, beginning or end of an id, or ``last``.
+
+        Raises
+        ------
+        StoreError
+            The file is gone, damaged, or its content is not what was stored.
+        """
         record = self.store.product(prefix)
         product_class: Any = load(self.plugins.type(record.type).product, wanted_by=record.type)
-        return product_fits.read(self.store.path(record), product_class)
+        product = product_fits.read(self.store.path(record), product_class)
+        if product.content_digest() != record.digest:
+            raise StoreError(
+                f"{self.store.path(record)}: its content is not what was stored (digest {record.digest[:12]})",
+                hint="restore it from a copy, or produce it again",
+            )
+        return product
 
     def products(self, **fields: Any) -> list[ProductRecord]:
         """Records of stored products, newest first: ``type=``, ``instrument=``, ``detector=``, ``label=``, ``run=``."""

@@ -58,7 +58,7 @@ class Plugins:
         broken = "; ".join(f"{plugin.name}: {plugin.problem}" for plugin in self.broken)
         raise NotFoundError(
             f"no calibration type {name!r}; installed: {known}" + (f" (broken: {broken})" if broken else ""),
-            hint=f"pip install cpp-{name.replace('_', '-')}, then `cpp plugins`",
+            hint="each type is a distribution of its own: install the one that declares it; `cpp plugins` lists yours",
         )
 
     def verifiers(self, type_name: str) -> list[str]:

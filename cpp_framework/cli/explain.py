@@ -36,6 +36,8 @@ def register(app: typer.Typer) -> None:
         try:
             rows = _product(repository, repository.store.product(what))
         except NotFoundError:
+            if what == "last":
+                raise
             rows = _exposure(repository, what, calibration_type)
         if as_json:
             print_json(explanation=[{"what": name, "why": why} for name, why in rows])
@@ -62,9 +64,13 @@ def _product(repository: Repository, record: ProductRecord) -> list[Row]:
 
 
 def _verdict(verdict: Verdict) -> str:
-
-    problems = ", ".join(sorted({f"{check.name} {check.status.value}" for check in verdict.problems()}))
-    return f"{verdict.outcome.value}, {verdict.created} UTC" + (f": {problems}" if problems else "")
+    """Outcome, date, and the worst case of each check that did not pass."""
+    worst = {check.name: check for check in reversed(verdict.problems())}
+    problems = [
+        f"{name} {check.status.value} ({check.value:.4g}, allowed {check.fail or check.warn})"
+        for name, check in sorted(worst.items())
+    ]
+    return f"{verdict.outcome.value}, {verdict.created} UTC" + (f": {'; '.join(problems)}" if problems else "")
 
 
 def _reason(one: InputRecord) -> str:

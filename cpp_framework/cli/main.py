@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import signal
 import sys
 import traceback
 from importlib import import_module
@@ -59,6 +61,8 @@ def run() -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code; errors go to stderr without a traceback."""
+    _prepare_streams()
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         result = make_app()(args=arguments, standalone_mode=False)
     except CppError as error:
@@ -71,6 +75,8 @@ def main(arguments: list[str] | None = None) -> int:
         # The reader of our output (head, less) has left: nothing to tell it, and nothing to tell the user.
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
         return 0
+    except OSError as error:
+        return _report(f"{error.strerror or error}: {error.filename or 'standard output'}", "is the disk full?", 1)
     except Exception as error:
         if (show := getattr(error, "show", None)) is not None:  # usage errors of the argument parser print themselves
             show()
@@ -80,6 +86,21 @@ def main(arguments: list[str] | None = None) -> int:
         )
     # The argument parser itself turns Ctrl-C into this result.
     return _interrupted() if result == INTERRUPTED else int(result or 0)
+
+
+def _prepare_streams() -> None:
+    """Make every stream writable: a closed one goes nowhere, and what an old terminal cannot show becomes '?'."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _terminate(number: int, frame: object) -> None:  # noqa: ARG001  (the signature of a signal handler)
+    # Ended from outside, we leave as for Ctrl-C: workers stop and scratch folders go.
+    raise KeyboardInterrupt
 
 
 def _interrupted() -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +23,7 @@ RepoOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 TypeOption = Annotated[str, typer.Option("--type", "-t", help="Calibration type; `cpp plugins` lists them.")]
-LabelOption = Annotated[str, typer.Option("--label", help="Label of the pass; part of the run's name.")]
+LabelOption = Annotated[str, typer.Option("--label", help="Label of this pass, for a type made more than once.")]
 InstrumentOption = Annotated[str, typer.Option("--instrument", help="Only exposures of this instrument.")]
 NightOption = Annotated[str, typer.Option("--night", help="Only this observing day (YYYY-MM-DD or YYYYMMDD).")]
 FilterOption = Annotated[str, typer.Option("--filter", help="Only this filter.")]
@@ -47,6 +49,11 @@ def open_repository(repo: Path | None, *, write: bool = True) -> Repository:
     return Repository.open(repo, write=write)
 
 
+def repo_words(repo: Path | None) -> str:
+    """What must be added to a command so that it finds the same repository."""
+    return "" if repo is None else f" --repo {shlex.quote(str(repo))}"
+
+
 def make_request(
     calibration_type: str,
     label: str,
@@ -64,7 +71,7 @@ def make_request(
     from cpp_framework.plan import Request
 
     filters = list(selected or [])
-    filters += [f"day_obs={night.replace('-', '')}"] if night else []
+    filters += [f"day_obs={_night(night)}"] if night else []
     filters += [f"filter={band}"] if band else []
     return Request(
         type=calibration_type,
@@ -77,6 +84,13 @@ def make_request(
         use=dict(_pair(one) for one in use or ()),
         allow_uncertified=allow_uncertified,
     )
+
+
+def _night(text: str) -> str:
+    try:
+        return datetime.strptime(text.replace("-", ""), "%Y%m%d").strftime("%Y%m%d")
+    except ValueError as error:
+        raise ConfigError(f"--night {text!r} is not a day", hint="write it as 2026-11-22") from error
 
 
 def _pair(text: str) -> tuple[str, str]:

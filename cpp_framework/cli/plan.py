@@ -62,17 +62,21 @@ def register(app: typer.Typer) -> None:
 
 def _print(planned: Plan) -> None:
     rows = [
-        (unit.name, unit.instrument, unit.n_exposures, len(unit.refused), _penalty(unit), _needs(unit), _state(unit))
+        (unit.name, unit.instrument, unit.n_exposures, len(unit.refused), _percent(unit), _needs(unit), _state(unit))
         for unit in planned.units
     ]
     print_table("", ("unit", "instrument", "exposures", "refused", "noise penalty", "needs", "state"), rows)
+    for unit in planned.units:
+        changed = ", ".join(f"{name}={unit.settings[name]} ({origin})" for name, origin in _changed(unit))
+        print(f"{unit.name}: recipe {unit.recipe[:12] or 'open'}, settings: {changed or 'defaults'}")
     for unit in planned.units:
         used = [
             (name, one.exposure.id, one.exposure.exposure_time, _date(one.exposure.begin), one.digest[:12])
             for name, selection in unit.inputs.items()
             for one in selection
         ]
-        print_table(f"{unit.name}: used", ("selection", "exposure", "time [s]", "begin (UTC)", "digest"), used)
+        columns = ("selection", "exposure", "time [s]", "begin (UTC)", "digest")
+        print_table(f"{unit.name}: used", columns, used, whole=("exposure", "digest", "begin (UTC)"))
         if unit.refused:
             refused = [(one.selection, one.exposure.id, one.reason) for one in unit.refused]
             print_table(f"{unit.name}: refused", ("selection", "exposure", "reason"), refused)
@@ -82,11 +86,20 @@ def _print(planned: Plan) -> None:
         say("noise penalty: how much a corrected frame's noise grows from the stack's own, sqrt(1 + 1/N) - 1")
 
 
-def _penalty(unit: Unit) -> str:
+def _penalty(unit: Unit) -> float | None:
     from cpp_framework.stats import noise_penalty
 
     sizes = [len(selection) for selection in unit.inputs.values() if selection]
-    return f"{100 * noise_penalty(min(sizes)):.1f} %" if sizes else ""
+    return noise_penalty(min(sizes)) if sizes else None
+
+
+def _percent(unit: Unit) -> str:
+    penalty = _penalty(unit)
+    return "" if penalty is None else f"{100 * penalty:.1f} %"
+
+
+def _changed(unit: Unit) -> list[tuple[str, str]]:
+    return [(name, origin) for name, origin in unit.origins.items() if origin != "default" and name in unit.settings]
 
 
 def _needs(unit: Unit) -> str:

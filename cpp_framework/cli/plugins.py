@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cpp_framework.cli.output import print_json, print_table
+from cpp_framework.cli.output import print_json, print_table, say
 
 
 def register(app: typer.Typer) -> None:
@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
         ]
         print_table("", ("plugin", "distribution", "types", "state"), rows)
         if not found.types:
-            typer.echo("no calibration types installed; for instance: pip install cpp-bias", err=True)
+            say("no calibration types installed; from a checkout, for instance: pip install ./plugins/cpp_bias")
 
 
 def _state(problem: str) -> str:

@@ -69,7 +69,7 @@ def register(app: typer.Typer) -> None:
         if as_json:
             print_json(units=[_as_json(result) for result in results])
         else:
-            _print(results)
+            _print(results, options.repo_words(repo))
         raise typer.Exit(_exit_code(results))
 
 
@@ -84,12 +84,12 @@ def _exit_code(results: list[UnitResult]) -> int:
     return 3 if "blocked" in states else 0
 
 
-def _print(results: list[UnitResult]) -> None:
+def _print(results: list[UnitResult], where: str) -> None:
     rows = [
         (result.unit.name, result.state, result.product, result.unit.n_exposures, round(result.seconds, 2))
         for result in results
     ]
-    print_table("", ("unit", "state", "product", "exposures", "seconds"), rows)
+    print_table("", ("unit", "state", "product", "exposures", "seconds"), rows, whole=("state", "product"))
     for result in results:
         if result.reason:
             say(f"{result.state}: {result.unit.name}: {result.reason}")
@@ -97,7 +97,7 @@ def _print(results: list[UnitResult]) -> None:
                 say(f"hint: {result.hint}")
     made = [result for result in results if result.state == "made"]
     if made:
-        say(f"next: cpp verify {made[0].product}, cpp show {made[0].product}")
+        say(f"next: cpp verify {made[0].product}{where}")
 
 
 def _as_json(result: UnitResult) -> dict[str, Any]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cpp_framework.api import Repository
     from cpp_framework.model.product import Product
 
-ProductArgument = Annotated[str, typer.Argument(help="Identifier, digest, prefix of one, or `last`.")]
+ProductArgument = Annotated[str, typer.Argument(help="Identifier or digest, the beginning or end of one, or `last`.")]
 
 
 def register(app: typer.Typer) -> None:

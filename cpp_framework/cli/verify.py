@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,7 +15,12 @@ if TYPE_CHECKING:
     from cpp_framework.api import Repository
     from cpp_framework.model.check import Check, Verdict
 
-IdArgument = Annotated[list[str] | None, typer.Argument(help="Products: identifier, digest, prefix of one, or `last`.")]
+MOST_LISTED = 20
+"""Checks that did not pass shown without --details."""
+
+IdArgument = Annotated[
+    list[str] | None, typer.Argument(help="Products: identifier or digest, the beginning or end of one, or `last`.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -64,26 +70,46 @@ def _newest(repository: Repository, calibration_type: str) -> list[str]:
 
 
 def print_verdict(verdict: Verdict, *, details: bool) -> None:
-    """Print the outcome, a line per check, and what is not PASS, worst first."""
+    """Print the outcome, a line per check with its worst case, and what did not pass, failures first."""
     print(f"{verdict.type} {verdict.product}: {verdict.outcome.value}")
+    made = [check for check in verdict.checks if not check.skipped]
     rows = []
-    for name, counts in verdict.counts.items():
-        some = [check for check in verdict.checks if check.name == name]
+    for name in dict.fromkeys(check.name for check in made):
+        some = [check for check in made if check.name == name]
         worst = min(some, key=lambda check: (check.margin is None, check.margin or 0.0))
-        states = ", ".join(f"{count} {status.value}" for status, count in counts.items())
-        rows.append((name, states, *_numbers(worst)))
-    columns = ("check", "status", "where", "value", "error", "unit", "fail outside", "warn outside", "margin", "reason")
-    print_table("checks, each with its worst case", columns, rows)
-    listed = list(verdict.checks) if details else verdict.problems()
+        rows.append((name, _states(some), *_numbers(worst)))
+    columns = ("check", "result", "worst case", "value", "allowed")
+    print_table("", columns, rows, whole=("check", "value"))
+    listed = made if details else verdict.problems()[:MOST_LISTED]
     if listed:
-        title = "all checks" if details else "not passed"
-        print_table(title, ("check", "status", *columns[2:]), [(c.name, c.status.value, *_numbers(c)) for c in listed])
-    for name in verdict.missing:
-        say(f"promised but not made: {name}")
+        columns = ("check", "status", "where", "value", "allowed")
+        rows = [(check.name, check.status.value, *_numbers(check)) for check in listed]
+        print_table("all checks" if details else "not passed", columns, rows, whole=("check", "status", "value"))
+    more = 0 if details else len(verdict.problems()) - len(listed)
+    if more:
+        say(f"{more} more did not pass: --details lists them")
+    _explain(verdict)
 
 
-def _numbers(check: Check) -> tuple[str | float | None, ...]:
-    value = None if check.skipped else check.value
-    limits = tuple("" if limit is None else str(limit) for limit in (check.fail, check.warn))
-    reason = check.skipped or check.reason
-    return (check.where, value, check.error, check.unit, *limits, check.margin, reason)
+def _explain(verdict: Verdict) -> None:
+    """Say what was not run and why, what is missing, and remarks of checks, each once."""
+    notes = [f"not run: {check.name}: {check.skipped}" for check in verdict.checks if check.skipped]
+    notes += [f"promised but not made: {name}" for name in verdict.missing]
+    notes += [f"{check.name}: {check.reason}" for check in verdict.problems() if check.reason]
+    for note in dict.fromkeys(notes):
+        say(note)
+
+
+def _states(checks: list[Check]) -> str:
+    counts = Counter(check.status.value for check in checks)
+    return ", ".join(f"{count} {status}" for status, count in counts.items())
+
+
+def _numbers(check: Check) -> tuple[str, ...]:
+    error = "" if check.error is None else f" ± {check.error:.2g}"
+    unit = "" if check.unit == "1" else f" {check.unit}"
+    # A product is of one detector, so amplifier and exposure tell the place.
+    where = f"{check.amplifier} {check.exposure}".strip() or "whole"
+    warn = "" if check.warn is None else f"(warn {check.warn})"
+    limits = " ".join(part for part in ("" if check.fail is None else str(check.fail), warn) if part)
+    return (where, f"{check.value:.4g}{error}{unit}", limits)

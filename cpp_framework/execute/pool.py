@@ -5,8 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from multiprocessing import forkserver
 from typing import Any
 
 from cpp_framework.errors import NotFoundError
@@ -28,9 +30,29 @@ class SerialExecutor(Executor):
         return future
 
 
-def _ignore_interrupts() -> None:
+def _start_worker() -> None:
     # Ctrl-C reaches every process of the terminal; only the coordinator decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_coordinator, daemon=True).start()
+
+
+def _leave_with_coordinator() -> None:
+    """End this worker when the coordinator is gone, however it went: nobody would take its result."""
+    coordinator = multiprocessing.parent_process()
+    if coordinator is not None:
+        coordinator.join()
+        os._exit(1)
+
+
+def _start_fork_server() -> None:
+    """Start the fork server deaf to Ctrl-C, which else would meet it while it imports and print its traceback."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def make_executor(jobs: int, name: str = "", offers: dict[str, str] | None = None) -> Executor:
@@ -49,11 +71,12 @@ def make_executor(jobs: int, name: str = "", offers: dict[str, str] | None = Non
     if chosen == "processes":
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(_PRELOAD)
-        return ProcessPoolExecutor(jobs, mp_context=context, initializer=_ignore_interrupts)
+        _start_fork_server()
+        return ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker)
     if offers and chosen in offers:
         from cpp_framework.declare import load
 
         executor: Executor = load(offers[chosen], wanted_by=f"executor {chosen!r}")(jobs)
         return executor
     known = ", ".join(["serial", "processes", *(offers or {})])
-    raise NotFoundError(f"no executor {chosen!r}; there are {known}")
+    raise NotFoundError(f"no executor {chosen!r}; there are {known}", hint="leave --executor out for the usual choice")

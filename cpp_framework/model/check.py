@@ -75,7 +75,7 @@ class Check(BaseModel):
     ``dead`` marks a failure that only says an amplifier is dead.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
     name: str
     level: Level
@@ -126,8 +126,8 @@ class Check(BaseModel):
     @property
     def where(self) -> str:
         """Text naming detector, amplifier and exposure."""
-        parts = [] if self.detector is None else [f"detector {self.detector}"]
-        return " ".join(parts + [part for part in (self.amplifier, self.exposure) if part])
+        parts = [part for part in (self.amplifier, self.exposure) if part]
+        return " ".join([*parts, *([] if self.detector is None else [f"of detector {self.detector}"])])
 
 
 class Verdict(BaseModel):
@@ -137,7 +137,7 @@ class Verdict(BaseModel):
     verdict INCOMPLETE. ``dead_allowed`` is how many dead amplifiers the instrument accepts.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
     id: str
     product: str

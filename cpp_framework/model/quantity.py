@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 class Measured(BaseModel):
     """A value with its one-sigma error (None where it is not an estimate) and unit."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
     value: float
     error: float | None = None

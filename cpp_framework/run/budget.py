@@ -62,7 +62,8 @@ def parse_memory(text: str) -> int:
         raise ConfigError(f"--memory {text!r} is not an amount of memory", hint="write it as 1.5GB or 800MB")
     amount = int(float(match[1]) * _UNITS[match[2]])
     if amount < 3 * PROCESS:
-        raise ConfigError(f"--memory {text} is less than the {3 * PROCESS // 10**6} MB a run needs at least")
+        least = 3 * PROCESS // 10**6
+        raise ConfigError(f"--memory {text} is less than a run needs", hint=f"give at least --memory {least}MB")
     return amount
 
 

@@ -61,11 +61,17 @@ class _Active:
     scratch: Scratch
     calibration: CalibrationType
     todo: deque[tuple[str, int]]
+    tasks: dict[str, int]
     outstanding: int = 0
     measured: dict[tuple[str, int], Measured] = field(default_factory=dict)
     pooled: Measurement | None = None
     solving: bool = False
     start: float = field(default_factory=time.perf_counter)
+
+    def discard(self) -> None:
+        """Delete what the unit has on disk and nobody will ask for."""
+        self.scratch.remove()
+        self.job.staged.unlink(missing_ok=True)
 
     @property
     def measured_all(self) -> bool:
@@ -145,7 +151,7 @@ class Engine:
             raise
         finally:
             for one in active:
-                one.scratch.remove()
+                one.discard()
 
     def _loop(self, active: list[_Active], futures: dict[Future[Any], tuple[_Active, str]]) -> None:
         self._submit(active, futures)
@@ -166,14 +172,14 @@ class Engine:
         for one in [one for one in active if one.measured_all and not one.solving and self._ready(one, active)]:
             one.solving = True
             shared = Shared(one.measurements(), one.pooled)
-            futures[self._executor.submit(work.solve, one.job, shared)] = (one, "solve")
+            futures[self._executor.submit(work.solve, one.job, shared)] = (one, "solved")
         workers = min((self._budget.workers(_whole(one.job)) for one in active), default=1)
         for one in active:
             while one.todo and len(futures) < workers:
                 selection, index = one.todo.popleft()
                 one.outstanding += 1
                 future = self._executor.submit(work.correct_and_measure, one.job, selection, index)
-                futures[future] = (one, "measure")
+                futures[future] = (one, _read(one, selection, index))
 
     def _ready(self, one: _Active, active: list[_Active]) -> bool:
         """Whether `solve` may start: at once, or for types with `pool` when every detector is measured."""
@@ -191,8 +197,8 @@ class Engine:
     def _take(self, one: _Active, task: str, result: Any, active: list[_Active]) -> None:
         self._done += 1
         total = sum(unit.n_exposures + 1 for unit in self._plan.to_do)
-        self._progress(Progress(self._done, total, one.job.unit.name))
-        if task == "measure":
+        self._progress(Progress(self._done, total, f"{one.job.unit.name}: {task}"))
+        if isinstance(result, Measured):
             one.outstanding -= 1
             one.measured[(result.selection, result.index)] = result
             return
@@ -221,7 +227,7 @@ class Engine:
             return
         active.remove(one)
         one.todo.clear()
-        one.scratch.remove()
+        one.discard()
         reason = str(error) if isinstance(error, CppError) else f"{type(error).__name__}: {error}"
         hint = error.hint if isinstance(error, CppError) else "run again with --jobs 1 --debug for the traceback"
         self._results.append(UnitResult(one.job.unit, "failed", reason=reason, hint=hint))
@@ -245,7 +251,7 @@ class Engine:
             run=self._run,
             command=self._command,
         )
-        todo: deque[tuple[str, int]] = deque()
+        tasks: dict[str, int] = {}
         for inputs in calibration.inputs:
             exposures = tuple(planned.exposure for planned in unit.inputs[inputs.name])
             folder = scratch.folder / inputs.name
@@ -253,8 +259,16 @@ class Engine:
                 folder, _read_out(instrument, exposures), exposures, work.unit_of(job)
             )
             if calibration.measure or inputs.frames:
-                todo.extend((inputs.name, i) for i in range(len(exposures) // (2 if inputs.pairing else 1)))
-        return _Active(job, scratch, calibration, todo)
+                tasks[inputs.name] = len(exposures) // (2 if inputs.pairing else 1)
+        todo = deque((name, index) for name, count in tasks.items() for index in range(count))
+        return _Active(job, scratch, calibration, todo, tasks)
+
+
+def _read(one: _Active, selection: str, index: int) -> str:
+    """Text naming the exposure (or pair) a task reads."""
+    size = len(one.job.unit.inputs[selection]) // one.tasks[selection]
+    group = one.job.unit.inputs[selection][index * size : (index + 1) * size]
+    return " and ".join(planned.exposure.id for planned in group)
 
 
 def _whole(job: Job) -> Detector:

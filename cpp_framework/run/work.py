@@ -28,6 +28,7 @@ from cpp_framework.plugins import installed
 from cpp_framework.run.frames import MeasuredFrames
 from cpp_framework.run.job import Job, Measured, Shared, Staged
 from cpp_framework.run.provenance import make_header
+from cpp_framework.store.files import storage_errors
 from cpp_framework.store.measurements import read_measurement, write_measurement
 
 
@@ -71,8 +72,8 @@ def solve(job: Job, shared: Shared) -> Staged:
         )
     product = _with_header(job, calibration, product, _applied(inputs))
     solved = time.perf_counter()
-    job.staged.parent.mkdir(parents=True, exist_ok=True)
-    product_fits.write(product, job.staged)
+    with storage_errors(job.staged):
+        product_fits.write(product, job.staged)
     assert product.header is not None
     return Staged(job.staged, product.header.model_dump_json(), solved - start, time.perf_counter() - solved)
 

@@ -25,7 +25,7 @@ def common_checks(product: Product, registered_digest: str) -> Iterator[Check]:
         value=len(digests) - 1,
         unit="other digests",
         fail=Limit(high=0),
-        reason="content, header and registry must carry one digest",
+        reason="content, header and index must carry one digest",
     )
     yield Check(
         name="A3",

@@ -9,8 +9,9 @@ from typing import Any
 
 from cpp_framework.camera.instrument import Instrument
 from cpp_framework.camera.raw import read_raw
+from cpp_framework.config.suggest import did_you_mean
 from cpp_framework.declare import CalibrationType, CheckSpec, Config, Need, load
-from cpp_framework.errors import CppError, NotFoundError, UserError
+from cpp_framework.errors import ConfigError, CppError, NotFoundError, UserError
 from cpp_framework.isr.chain import Chain
 from cpp_framework.isr.residuals import residual_frame
 from cpp_framework.model import fits as product_fits
@@ -85,7 +86,7 @@ def _context(
         config=config,
         residuals=lambda: _residuals(product, chain, instrument, exposures, store),
         exposures=exposures,
-        limits=limits_of(instrument, record.type),
+        limits=limits_of(instrument, calibration, plugins),
         gains=header.gains or {amp.name: amp.gain for amp in detector.amplifiers if amp.gain is not None},
         previous=_read(previous.type, store.path(previous), plugins) if previous else None,
         previous_verdict=store.verdicts(previous.id)[0] if previous else None,
@@ -127,9 +128,23 @@ def _residuals(
         yield residual_frame(chain.correct(read_raw(path, instrument, exposure)), product)
 
 
-def limits_of(instrument: Instrument, type_name: str) -> Limits:
-    """Limits an instrument sets for one type."""
-    specs = instrument.limits.get(type_name, {})
+def limits_of(instrument: Instrument, calibration: CalibrationType, plugins: Plugins) -> Limits:
+    """Limits an instrument sets for one type.
+
+    Raises
+    ------
+    ConfigError
+        A limit names no check of the type, or a type so like an installed one that it must be a slip.
+    """
+    checks = [spec.name for spec in calibration.checks]
+    specs = instrument.limits.get(calibration.name, {})
+    for name in specs:
+        if name not in checks:
+            place = f"limits of {instrument.name}: {calibration.name} has no check {name!r}"
+            raise ConfigError(place, hint=did_you_mean(name, checks))
+    for other in instrument.limits:
+        if other not in plugins.types and (hint := did_you_mean(other, plugins.types)).startswith("did"):
+            raise ConfigError(f"limits of {instrument.name}: no calibration type {other!r}", hint=hint)
     return Limits(
         fail={name: Limit(low=spec.fail[0], high=spec.fail[1]) for name, spec in specs.items() if spec.fail},
         warn={name: Limit(low=spec.warn[0], high=spec.warn[1]) for name, spec in specs.items() if spec.warn},

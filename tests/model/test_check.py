@@ -56,7 +56,7 @@ def test_one_failure_fails_all_and_is_listed() -> None:
     bad = check(3.0, **LIMITS, amplifier="A7", exposure="e1")
     found = verdict(check(), bad)
     assert found.outcome == Outcome.FAIL
-    assert [one.where for one in found.problems()] == ["detector 0 A7 e1"]
+    assert [one.where for one in found.problems()] == ["A7 e1 of detector 0"]
 
 
 def test_a_promised_check_must_be_made_or_excused() -> None:

@@ -13,13 +13,13 @@ from cpp_framework.errors import NotFoundError, PluginError
 from cpp_framework.plugins import GROUP, discover
 
 TYPE = """
-from cpp_framework.declare import CalibrationType
+from cpp_framework.declare import CalibrationType, Inputs
 from cpp_framework.hookspecs import hookimpl
 
 @hookimpl
 def cpp_calibration_types():
     return [CalibrationType(name={name!r}, title="t", revision=1, product="m:P", solve="m:s", verify="m:v",
-                            config="m:C", api={api})]
+                            config="m:C", inputs=(Inputs("bias"),), api={api})]
 """
 
 
@@ -84,4 +84,4 @@ def test_an_unknown_type_lists_those_installed_and_the_broken(plugin) -> None:
     found = discover([plugin("p_good", good("tearing")), plugin("q_broken", "1/0")])
     with pytest.raises(NotFoundError, match=r"tearing.*q_broken.*ZeroDivisionError") as caught:
         found.type("flat")
-    assert "pip install cpp-flat" in caught.value.hint
+    assert "cpp plugins" in caught.value.hint
