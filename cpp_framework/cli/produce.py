@@ -62,7 +62,7 @@ def register(app: typer.Typer) -> None:
         )
         repository = options.open_repository(repo)
         planned = repository.plan(request)
-        with _progress(sum(unit.n_exposures + 1 for unit in planned.to_do)) as step:
+        with _progress(bool(planned.to_do)) as step:
             results = repository.produce(
                 planned, jobs=jobs, memory=memory, executor=executor, command=_command(), progress=step
             )
@@ -116,18 +116,18 @@ def _as_json(result: UnitResult) -> dict[str, Any]:
 
 
 @contextmanager
-def _progress(total: int) -> Iterator[Callable[[Any], None]]:
+def _progress(wanted: bool) -> Iterator[Callable[[Any], None]]:
     """Progress on stderr: a bar on a terminal, plain lines in a log."""
-    if not total:
+    if not wanted:
         yield lambda _: None
         return
     if not sys.stderr.isatty():
-        yield lambda step: say(f"{step.done}/{step.total} {step.unit}")
+        yield lambda step: say(f"{step.done}/{step.total} {step.task}")
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("starting", total=total)
-        yield lambda step: bar.update(task, completed=step.done, description=step.unit)
+        task = bar.add_task("starting", total=None)
+        yield lambda step: bar.update(task, completed=step.done, total=step.total, description=step.task)

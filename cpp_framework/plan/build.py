@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from cpp_framework.camera.instrument import Instrument
@@ -113,19 +114,17 @@ def _join(name: str, all_inputs: Sequence[Inputs], groups: Mapping[str, Sequence
 
 
 def _draft(name: str, all_inputs: Sequence[Inputs], key: Mapping[str, Any], together: Mapping[str, Group]) -> _Draft:
-    chosen = {
-        inputs.name: tuple(one.exposure for one in together[inputs.name].chosen) if inputs.name in together else ()
-        for inputs in all_inputs
-    }
-    refused = tuple(
-        Refusal(selection, stored.exposure, reason)
-        for selection, group in together.items()
-        for stored, reason in group.refused
-    )
+    chosen: dict[str, tuple[Exposure, ...]] = {inputs.name: () for inputs in all_inputs}
+    refused = []
+    for selection, group in together.items():
+        gone = [one for one in group.chosen if not Path(one.exposure.path).is_file()]
+        chosen[selection] = tuple(one.exposure for one in group.chosen if one not in gone)
+        refused += [Refusal(selection, one.exposure, f"its file is gone: {one.exposure.path}") for one in gone]
+        refused += [Refusal(selection, one.exposure, reason) for one, reason in group.refused]
     notes = tuple(note for group in together.values() for note in group.notes)
     if windows := {one.window for some in chosen.values() for one in some} - {""}:
         key = {**key, "window": min(windows)}
-    return _Draft(name, int(key["detector"]), key, chosen, refused, notes)
+    return _Draft(name, int(key["detector"]), key, chosen, tuple(refused), notes)
 
 
 def _drafts_from_products(calibration: CalibrationType, request: Request, store: Store) -> list[_Draft]:

@@ -46,11 +46,11 @@ class UnitResult:
 
 @dataclass(frozen=True)
 class Progress:
-    """One step forward: tasks done of all, and the unit it belongs to."""
+    """One step forward: tasks done of all, and what was done of which unit."""
 
     done: int
     total: int
-    unit: str
+    task: str
 
 
 @dataclass
@@ -61,7 +61,6 @@ class _Active:
     scratch: Scratch
     calibration: CalibrationType
     todo: deque[tuple[str, int]]
-    tasks: dict[str, int]
     outstanding: int = 0
     measured: dict[tuple[str, int], Measured] = field(default_factory=dict)
     pooled: Measurement | None = None
@@ -111,6 +110,7 @@ class Engine:
         self._progress = progress
         self._run = ""
         self._done = 0
+        self._total = sum(len(_tasks(unit, plugins)) + 1 for unit in plan.to_do)
         self._results: list[UnitResult] = []
 
     def run(self) -> list[UnitResult]:
@@ -196,8 +196,7 @@ class Engine:
 
     def _take(self, one: _Active, task: str, result: Any, active: list[_Active]) -> None:
         self._done += 1
-        total = sum(unit.n_exposures + 1 for unit in self._plan.to_do)
-        self._progress(Progress(self._done, total, f"{one.job.unit.name}: {task}"))
+        self._progress(Progress(self._done, self._total, f"{one.job.unit.name}: {task}"))
         if isinstance(result, Measured):
             one.outstanding -= 1
             one.measured[(result.selection, result.index)] = result
@@ -251,22 +250,28 @@ class Engine:
             run=self._run,
             command=self._command,
         )
-        tasks: dict[str, int] = {}
         for inputs in calibration.inputs:
             exposures = tuple(planned.exposure for planned in unit.inputs[inputs.name])
             folder = scratch.folder / inputs.name
             job.spools[inputs.name] = Spool.create(
                 folder, _read_out(instrument, exposures), exposures, work.unit_of(job)
             )
-            if calibration.measure or inputs.frames:
-                tasks[inputs.name] = len(exposures) // (2 if inputs.pairing else 1)
-        todo = deque((name, index) for name, count in tasks.items() for index in range(count))
-        return _Active(job, scratch, calibration, todo, tasks)
+        return _Active(job, scratch, calibration, deque(_tasks(unit, self._plugins)))
+
+
+def _tasks(unit: Unit, plugins: Plugins) -> list[tuple[str, int]]:
+    """Selection and index of every exposure (or pair) that must be read."""
+    return [
+        (inputs.name, index)
+        for inputs in plugins.type(unit.type).inputs
+        if inputs.frames or plugins.type(unit.type).measure
+        for index in range(len(unit.inputs[inputs.name]) // (2 if inputs.pairing else 1))
+    ]
 
 
 def _read(one: _Active, selection: str, index: int) -> str:
     """Text naming the exposure (or pair) a task reads."""
-    size = len(one.job.unit.inputs[selection]) // one.tasks[selection]
+    size = next(2 if inputs.pairing else 1 for inputs in one.calibration.inputs if inputs.name == selection)
     group = one.job.unit.inputs[selection][index * size : (index + 1) * size]
     return " and ".join(planned.exposure.id for planned in group)
 

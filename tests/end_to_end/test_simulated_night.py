@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -102,6 +103,43 @@ def test_flagged_exposures_are_refused_with_the_reason(night: Path, product: dic
     assert [one["exposure"] for one in unit["refused"]] == [found[4]["id"]]
     assert "shutter stuck" in unit["refused"][0]["reason"]
     assert "shutter stuck" in cpp("explain", found[4]["id"], "--repo", repo).stdout
+
+
+def test_a_vanished_file_is_refused_and_the_rest_goes_on(night: Path, cpp, tmp_path: Path) -> None:
+    shutil.copytree(night / "raw", tmp_path / "raw")
+    cpp("init", tmp_path / "repo", "--instrument", "simcam")
+    cpp("ingest", tmp_path / "raw", "--repo", tmp_path / "repo")
+    next((tmp_path / "raw").glob("sim_bias_0003*")).unlink()
+    unit = json.loads(cpp("produce", "--type", "bias", "--json", "--repo", tmp_path / "repo").stdout)["units"][0]
+    assert unit["state"] == "made"
+    assert "its file is gone" in cpp("explain", "last", "--repo", tmp_path / "repo").stdout
+
+
+def test_a_changed_product_is_noticed(night: Path, cpp, tmp_path: Path) -> None:
+    cpp("init", tmp_path, "--instrument", "simcam")
+    cpp("ingest", night / "raw", "--repo", tmp_path)
+    cpp("produce", "--type", "bias", "--repo", tmp_path)
+    (path,) = (tmp_path / "products").rglob("*.fits")
+    path.chmod(0o644)
+    with fits.open(path, mode="update") as hdus:
+        hdus["DATA"].data[50, 50] += 1
+    assert "not what was stored" in cpp("show", "--repo", tmp_path, code=1).stderr
+    verdict = json.loads(cpp("verify", "--json", "--repo", tmp_path, code=4).stdout)["verdicts"][0]
+    assert [check["status"] for check in verdict["checks"] if check["name"] == "A2"] == ["FAIL"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [("{bias: {B1_levle: {fail: [-1, 1]}}}", "did you mean 'B1_level'"), ("{bais: {}}", "did you mean 'bias'")],
+)
+def test_slips_in_limits_are_named(night: Path, product: dict, cpp, limits: str, words: str) -> None:
+    instrument = night / "repo" / "instruments" / "simcam.yaml"
+    text = instrument.read_text()
+    try:
+        instrument.write_text(f"{text}\nlimits: {limits}\n")
+        assert words in cpp("verify", product["product"], cwd=night / "repo", code=2).stderr
+    finally:
+        instrument.write_text(text)
 
 
 @pytest.mark.parametrize(
