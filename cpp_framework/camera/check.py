@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from cpp_framework.camera.instrument import Instrument
 from cpp_framework.camera.raw import RawAmplifier, read_raw
 from cpp_framework.camera.reader import read_exposures
+from cpp_framework.config.suggest import did_you_mean
+from cpp_framework.declare import CalibrationType
 from cpp_framework.errors import CppError
 from cpp_framework.model.exposure import Exposure
 
@@ -45,6 +47,28 @@ def check_instrument(instrument: Instrument, paths: Iterable[str | Path]) -> lis
         One per frame: the translated exposures and warnings about the pixels, or the problem that stopped it.
     """
     return [_check_frame(instrument, Path(path)) for path in paths]
+
+
+def check_limits(instrument: Instrument, types: Mapping[str, CalibrationType]) -> list[str]:
+    """Say which of an instrument's limits nobody will use: those of unknown types and of checks a type does not make.
+
+    Parameters
+    ----------
+    types : mapping of str to CalibrationType
+        The types that are installed, by name.
+    """
+    found = []
+    for type_name, limits in instrument.limits.items():
+        if type_name not in types:
+            found.append(f"limits.{type_name}: no such calibration type is installed; {did_you_mean(type_name, types)}")
+            continue
+        known = [spec.name for spec in types[type_name].checks]
+        found += [
+            f"limits.{type_name}.{name}: {type_name} has no such check; {did_you_mean(name, known)}"
+            for name in limits
+            if name not in known
+        ]
+    return found
 
 
 def _check_frame(instrument: Instrument, path: Path) -> FrameReport:

@@ -114,7 +114,7 @@ class LimitSpec(_Strict):
 
     fail: tuple[float | None, float | None] | None = None
     warn: tuple[float | None, float | None] | None = None
-    unit: str = ""
+    unit: Literal["", "adu", "electron"] = ""
 
     @model_validator(mode="after")
     def _sides_in_order(self) -> Self:

@@ -26,7 +26,14 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def find(
         filters: Annotated[list[str] | None, typer.Argument(help="Conditions FIELD OP VALUE; all must be met.")] = None,
-        products: Annotated[bool, typer.Option("--products", help="List products instead of exposures.")] = False,
+        products: Annotated[
+            bool,
+            typer.Option(
+                "--products",
+                help="List products instead of exposures, each with the last eight characters of its identifier; "
+                "these are accepted everywhere.",
+            ),
+        ] = False,
         night: options.NightOption = "",
         last: Annotated[str, typer.Option("--last", help="Only the last 12h, 30d, 2w.")] = "",
         repo: options.RepoOption = None,
@@ -106,7 +113,9 @@ def _outcome(repository: Repository, record: ProductRecord) -> str:
 
 
 def _product_row(one: ProductRecord, outcome: str) -> tuple[Any, ...]:
-    key = " ".join(f"{name}={value}" for name, value in one.key.items() if name != "detector")
+    from cpp_framework.store.products import readable
+
+    key = " ".join(f"{name}={readable(value)}" for name, value in one.key.items() if name != "detector")
     return (one.short, one.type, one.label, one.instrument, one.detector, key, one.run, outcome, one.digest[:12])
 
 

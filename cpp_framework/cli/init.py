@@ -33,8 +33,13 @@ def register(app: typer.Typer) -> None:
             load_instrument(one)  # a wrong file is reported before anything is made
         repository = Repository.create(path)
         names = [repository.add_instrument(one).name for one in instrument or ()]
+        files = [str(repository.store.instrument_path(name)) for name in names]
         if as_json:
-            print_json(repository=str(repository.root), instruments=names)
+            print_json(repository=str(repository.root), instruments=names, files=files)
             return
         print(f"repository {repository.root}" + (f" for {', '.join(names)}" if names else ""))
-        say("next: cpp ingest PATH" + ("" if names else " --instrument NAME|FILE"))
+        for file in files:
+            say(f"edit this file to change gain or limits: {file}")
+        here = path.resolve() == Path.cwd()
+        options_needed = ("" if names else " --instrument NAME|FILE") + options.repo_words(None if here else path)
+        say(f"next: cpp ingest PATH{options_needed}")

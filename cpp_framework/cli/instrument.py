@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,13 @@ from cpp_framework.errors import ConflictError, InstrumentError
 if TYPE_CHECKING:
     from cpp_framework.camera.check import FrameReport
     from cpp_framework.camera.instrument import DetectorLayout, Instrument
+
+_ELECTRONICS = {
+    "gain (electron/adu)": "gain",
+    "noise (electron)": "read_noise",
+    "adc max (adu)": "adc_maximum",
+}
+"""Column heads with units, and the fields below them."""
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
@@ -55,19 +63,24 @@ def check(
     raws: Annotated[list[Path] | None, typer.Argument(help="Raw frames to try it on.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Validate an instrument file and try it on raw frames: geometry, translated headers, odd pixels.
+    """Validate an instrument file and try it on raw frames: geometry, limits, translated headers, odd pixels.
 
     Example: cpp instrument check mycamera.yaml bias.fits flat.fits
     """
     from cpp_framework.camera.catalogue import load_instrument
-    from cpp_framework.camera.check import check_instrument
+    from cpp_framework.camera.check import check_instrument, check_limits
+    from cpp_framework.plugins import installed
 
     instrument = load_instrument(file)
+    warnings = check_limits(instrument, installed().types)
     reports = check_instrument(instrument, raws or [])
     if as_json:
-        print_json(instrument=instrument.name, geometry=instrument.geometry(), frames=[_record(one) for one in reports])
+        frames = [_record(one) for one in reports]
+        print_json(instrument=instrument.name, geometry=instrument.geometry(), warnings=warnings, frames=frames)
     else:
         _print_geometry(instrument)
+        for warning in warnings:
+            typer.echo(f"warning: {warning}")
         if reports:
             _print_frames(reports)
     failed = [report for report in reports if report.problem]
@@ -107,23 +120,24 @@ def _print_geometry(instrument: Instrument) -> None:
     for layout in instrument.detectors:
         title = f"{instrument.name}: detector {layout.id} {layout.name} {layout.serial}".rstrip()
         title += f", {layout.size[0]}x{layout.size[1]} pixels, {len(layout.amplifiers)} amplifier(s)"
-        columns = ("amplifier", "hdu", "data", "detector", "serial overscan", "parallel overscan", "readout")
-        print_table(title, (*columns, "gain", "noise", "adc max"), _amplifier_rows(layout))
+        # Three tables: in a single one, a terminal of 80 columns would break the sections.
+        _print_fields(title, layout, {name: name for name in ("hdu", "data", "detector", "readout")})
+        _print_fields("", layout, {name.replace("_", " "): name for name in ("serial_overscan", "parallel_overscan")})
+        _print_fields("", layout, _ELECTRONICS)
         typer.echo(draw_detector(instrument, layout))
         typer.echo("* read first; row 1 at the bottom\n")
 
 
-def _amplifier_rows(layout: DetectorLayout) -> list[tuple[Any, ...]]:
-    rows = []
-    for amp in layout.amplifiers:
-        sections = (amp.data, amp.detector, amp.serial_overscan, amp.parallel_overscan)
-        electronics = (amp.gain, amp.read_noise, amp.adc_maximum)
-        rows.append((amp.name, amp.hdu, *sections, amp.readout, *(_known(value) for value in electronics)))
-    return rows
+def _print_fields(title: str, layout: DetectorLayout, fields: Mapping[str, str]) -> None:
+    """Print fields of all amplifiers, given by column head; sections stay in one piece."""
+    rows = [(amp.name, *(_cell(getattr(amp, field)) for field in fields.values())) for amp in layout.amplifiers]
+    print_table(title, ("amplifier", *fields), rows, whole=("amplifier", *fields))
 
 
-def _known(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.6g}"
+def _cell(value: str | int | float | None) -> str | int:
+    if value is None:
+        return "unknown"
+    return f"{value:.6g}" if isinstance(value, float) else value
 
 
 def _print_frames(reports: list[FrameReport]) -> None:

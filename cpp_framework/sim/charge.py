@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from cpp_framework.model.image import oriented
-from cpp_framework.sim.effect import ChargeEffect, PerAmplifier, value_for
+from cpp_framework.sim.effect import ChargeEffect, NotNegative, value_for
 from cpp_framework.sim.signal import Signal
 
 
@@ -43,7 +43,7 @@ class FullWell(ChargeEffect):
 
     name: ClassVar[str] = "full_well"
 
-    electrons: PerAmplifier = Field(default=None, description="electron; default: the instrument's × gain, else none")
+    electrons: NotNegative = Field(default=None, description="electron; default: the instrument's × gain, else none")
 
     def apply(self, signal: Signal) -> None:
         """Clip the charge."""

@@ -4,15 +4,39 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from cpp_framework.errors import ConfigError
 from cpp_framework.sim.signal import Signal
 
 PerAmplifier = float | Mapping[str, float] | None
 """One value for all amplifiers, one per amplifier name, or None: the instrument's nominal value."""
+
+
+def _numbers(given: PerAmplifier) -> list[float]:
+    numbers = given.values() if isinstance(given, Mapping) else [given]
+    return [number for number in numbers if number is not None]
+
+
+def _not_negative(given: PerAmplifier) -> PerAmplifier:
+    if any(number < 0 for number in _numbers(given)):
+        raise ValueError("must not be negative")
+    return given
+
+
+def _positive(given: PerAmplifier) -> PerAmplifier:
+    if any(number <= 0 for number in _numbers(given)):
+        raise ValueError("must be positive")
+    return given
+
+
+# The bounds are outside the union, so that a number out of bounds is not also reported as no mapping.
+NotNegative = Annotated[PerAmplifier, AfterValidator(_not_negative)]
+"""As `PerAmplifier`, zero or more."""
+Positive = Annotated[PerAmplifier, AfterValidator(_positive)]
+"""As `PerAmplifier`, more than zero."""
 
 
 class Effect(BaseModel, ABC):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from cpp_framework.model.image import oriented
-from cpp_framework.sim.effect import PerAmplifier, ReadoutEffect, value_for
+from cpp_framework.sim.effect import NotNegative, PerAmplifier, Positive, ReadoutEffect, value_for
 from cpp_framework.sim.readout import AmplifierReadout
 from cpp_framework.sim.signal import Signal
 
@@ -29,7 +29,7 @@ class ReadNoise(ReadoutEffect):
 
     name: ClassVar[str] = "read_noise"
 
-    sigma: PerAmplifier = Field(default=None, description="electron; default: the instrument's, else 5")
+    sigma: NotNegative = Field(default=None, description="electron; default: the instrument's, else 5")
     shared: float = Field(default=0.5, ge=0, le=1, description="share of the variance common to the bank")
 
     def apply(self, signal: Signal) -> None:
@@ -62,7 +62,7 @@ class Gain(ReadoutEffect):
 
     name: ClassVar[str] = "gain"
 
-    value: PerAmplifier = Field(default=None, description="electron/adu; default: the instrument's, else 1")
+    value: Positive = Field(default=None, description="electron/adu; default: the instrument's, else 1")
 
     def of(self, amp: AmplifierReadout) -> float:
         """Gain of one amplifier, electron/adu."""
@@ -156,7 +156,7 @@ class Adc(ReadoutEffect):
 
     name: ClassVar[str] = "adc"
 
-    maximum: PerAmplifier = Field(default=None, description="raw counts; default: the instrument's, else 65535")
+    maximum: Positive = Field(default=None, description="raw counts; default: the instrument's, else 65535")
 
     def of(self, amp: AmplifierReadout) -> float:
         """Highest count of one amplifier."""

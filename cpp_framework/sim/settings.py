@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
+import re
 from collections.abc import Iterable
 from typing import Any, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from cpp_framework.config.suggest import did_you_mean
 from cpp_framework.errors import ConfigError
 from cpp_framework.sim.anomalies import ANOMALIES, Anomaly
 from cpp_framework.sim.charge import FullWell, Light, PhotonNoise
@@ -108,7 +109,10 @@ def parse_assignment(text: str) -> tuple[str, str, Any]:
 
 def problems(error: ValidationError) -> list[str]:
     """Say what a validation found, without the words of the validator."""
-    return [f"{_place(one['loc'])}: {one['msg']}, got {one['input']!r}" for one in error.errors()]
+    return [
+        f"{_place(one['loc'])}: {one['msg'].removeprefix('Value error, ')}, got {one['input']!r}"
+        for one in error.errors()
+    ]
 
 
 def _place(location: tuple[int | str, ...]) -> str:
@@ -116,12 +120,10 @@ def _place(location: tuple[int | str, ...]) -> str:
 
 
 def known(name: str, names: tuple[str, ...], what: str) -> str:
-    """Return the name, or raise `ConfigError` listing those there are."""
+    """Return the name, or raise `ConfigError` with the nearest there is."""
     if name in names:
         return name
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else ""
-    raise ConfigError(f"no {what} {name!r}; there are {', '.join(names) or 'none'}", hint=hint)
+    raise ConfigError(f"no {what} {name!r}; there are {', '.join(names) or 'none'}", hint=did_you_mean(name, names))
 
 
 def anomalies_from_text(texts: Iterable[str], exposures: int) -> dict[int, list[Anomaly]]:
@@ -130,13 +132,19 @@ def anomalies_from_text(texts: Iterable[str], exposures: int) -> dict[int, list[
     Raises
     ------
     ConfigError
-        A number is not among the exposures, a name is unknown or a value impossible.
+        A text has another form, a number is not among the exposures, a name is unknown or a value impossible.
     """
     wanted: dict[int, list[Anomaly]] = {}
     for text in texts:
-        number, name, *assignments = text.split(":")
-        if not (number.isdigit() and 1 <= int(number) <= exposures):
-            raise ConfigError(f"{text!r}: {number!r} is not one of the exposures 1 … {exposures}")
+        number, _, anomaly = text.partition(":")
+        name, *assignments = anomaly.split(":")
+        if not name:
+            raise ConfigError(f"{text!r} is not NUMBER:ANOMALY[:PARAMETER=VALUE…]", hint="for instance 3:shift:sigma=5")
+        if not (re.fullmatch(r"[0-9]{1,9}", number) and 1 <= int(number) <= exposures):
+            raise ConfigError(
+                f"{text!r}: {number!r} is not one of the exposures 1 … {exposures}",
+                hint="for instance 1:shift:sigma=5",
+            )
         kind = ANOMALIES[known(name, tuple(ANOMALIES), "anomaly")]
         values = {}
         for assignment in assignments:

@@ -60,7 +60,7 @@ class Database:
                 yield connection
         except ValueError as error:  # text in a row that is no JSON, or not that of its model
             raise StoreError(
-                f"registry {self.path} is damaged: a row cannot be read: {str(error)[:200]}", hint=_RESTORE
+                f"index {self.path} is damaged: a row cannot be read: {str(error)[:200]}", hint=_RESTORE
             ) from error
 
     @contextmanager
@@ -103,13 +103,15 @@ class Database:
         """
         with self.read() as connection:
             if not inspect(connection).has_table("schema_version"):
-                raise StoreError(f"{self.path} is not a registry of cpp", hint="`cpp init` makes a repository")
+                raise StoreError(
+                    f"{self.path} is not the index of a cpp repository", hint="`cpp init` makes a repository"
+                )
             row = connection.execute(select(schema.schema_version)).one()
         if row.version > schema.SCHEMA_VERSION:
             raise FormatVersionError(
-                f"{self.path} has registry format {row.version}, made by cpp-framework {row.software}; "
+                f"{self.path} has index format {row.version}, made by cpp-framework {row.software}; "
                 f"this is {__version__}, which knows formats up to {schema.SCHEMA_VERSION}",
-                hint="pip install --upgrade cpp-framework",
+                hint="upgrade cpp-framework to that version or a newer one",
             )
 
     def _connect(self) -> sqlite3.Connection:
@@ -130,7 +132,7 @@ class Database:
 
     def _named(self, error: DBAPIError) -> StoreError:
         name = getattr(error.orig, "sqlite_errorname", "")
-        where = f"registry {self.path}"
+        where = f"index {self.path}"
         if name.startswith("SQLITE_BUSY") or name.startswith("SQLITE_LOCKED"):
             return StoreError(
                 f"{where} is locked: another process has been writing for more than {self._timeout:g} s",
@@ -154,7 +156,7 @@ class Database:
                 hint="check free space, quota and the limits of file size (`ulimit -f`)",
             )
         if name in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
-            return StoreError(f"{where} is damaged or not a registry: {error.orig}", hint=_RESTORE)
+            return StoreError(f"{where} is damaged or not an index of cpp: {error.orig}", hint=_RESTORE)
         return StoreError(f"{where}: {str(error.orig)[:200]}", hint=_RESTORE)
 
     @property

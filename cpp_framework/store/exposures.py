@@ -78,7 +78,7 @@ def find(connection: Connection, instrument: str = "", **equal: Any) -> list[Sto
 
 
 def find_one(connection: Connection, text: str, instrument: str = "") -> list[StoredExposure]:
-    """The detectors of the one exposure meant by an id, a number, a file or a unique beginning of an id.
+    """The detectors of the one exposure meant by an id, a number, a file (path or name) or a beginning of an id.
 
     Raises
     ------
@@ -96,12 +96,14 @@ def find_one(connection: Connection, text: str, instrument: str = "") -> list[St
     names = sorted({(one.exposure.instrument, one.exposure.id) for one in found})
     if not names:
         raise NotFoundError(
-            f"no exposure {text!r}: looked for an id, a number, a file and the beginning of an id",
+            f"no exposure {text!r}: looked for an id, a number, a file (path or name) and the beginning of an id",
             hint="`cpp find` lists the exposures",
         )
     if len(names) > 1:
         listed = ", ".join(f"{name} ({camera})" for camera, name in names[:8]) + (" …" if len(names) > 8 else "")
-        raise AmbiguousError(f"{text!r} fits {len(names)} exposures: {listed}", hint="give more of the id")
+        raise AmbiguousError(
+            f"{text!r} fits {len(names)} exposures: {listed}", hint="give more of the id, or the path of the file"
+        )
     return found
 
 
@@ -198,12 +200,14 @@ def _with_flags() -> Select[Any]:
     joined = exposure.outerjoin(
         latest, (latest.c.instrument == exposure.c.instrument) & (latest.c.exposure == exposure.c.id)
     )
-    return select(exposure.c.document, exposure.c.ingest, latest.c.bad, latest.c.because).select_from(joined)
+    columns = exposure.c
+    of_file = (columns.document, columns.ingest, columns.size, columns.mtime_ns)
+    return select(*of_file, latest.c.bad, latest.c.because).select_from(joined)
 
 
 def _stored(row: Row[Any]) -> StoredExposure:
     one = Exposure.model_validate_json(row.document)
-    return StoredExposure(one, bool(row.bad), row.because if row.bad else "", row.ingest)
+    return StoredExposure(one, bool(row.bad), row.because if row.bad else "", row.ingest, row.size, row.mtime_ns)
 
 
 def _readings(text: str) -> Iterator[Any]:
@@ -214,6 +218,8 @@ def _readings(text: str) -> Iterator[Any]:
         yield columns.number == int(text)
     if "/" in text or Path(text).suffix:
         yield columns.path == str(Path(text).resolve())
+    if "/" not in text and Path(text).suffix:
+        yield func.substr(columns.path, -len(text) - 1) == f"/{text}"  # LIKE would take b.fits for B.fits
     if len(text) >= 4:
         yield columns.id.startswith(text, autoescape=True)
 

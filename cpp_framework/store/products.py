@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, or_, select
@@ -25,7 +26,7 @@ _ELSEWHERE = {"inputs", "needs"}
 def product_path(header: Header) -> str:
     """Path of a product below the repository: run, readable name, short id."""
     run = "/".join(safe_name(part) for part in header.run.split("/"))
-    extra = [_readable(value) for field, value in sorted(header.key.items()) if field != "detector"]
+    extra = [readable(value) for field, value in sorted(header.key.items()) if field != "detector"]
     parts = [header.type, header.label, header.instrument, f"det{header.detector:03d}", *extra]
     name = safe_name("_".join(part for part in parts if part))
     return f"products/{run}/{name}_{short_of(header.id)}.fits"
@@ -88,8 +89,8 @@ def find(
     return [one for one in records if all(name in one.key and one.key[name] == wanted[name] for name in wanted)]
 
 
-def find_one(connection: Connection, text: str) -> ProductRecord:
-    """The product meant by ``last``, a short id, or a unique beginning of an id or digest.
+def find_one(connection: Connection, text: str, root: Path) -> ProductRecord:
+    """The product meant by ``last``, a short id, or a unique beginning of an id or digest; ``root`` is for messages.
 
     Raises
     ------
@@ -100,7 +101,7 @@ def find_one(connection: Connection, text: str) -> ProductRecord:
     if text == "last":
         row = connection.execute(newest.limit(1)).first()
         if row is None:
-            raise NotFoundError("there is no product in this repository yet", hint="cpp produce --type bias")
+            raise NotFoundError(f"no product yet in {root}", hint="cpp produce --type TYPE")
         return _record(row)
     prefix = text.strip().lower()
     if not looks_like_prefix(prefix):
@@ -160,5 +161,6 @@ def _begins(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
     return (column >= prefix) & (column < prefix + "g")
 
 
-def _readable(value: Any) -> str:
+def readable(value: Any) -> str:
+    """A value of a key as people write it: binning ``[2, 2]`` as ``2x2``."""
     return "x".join(str(part) for part in value) if isinstance(value, list | tuple) else str(value)

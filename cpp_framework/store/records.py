@@ -42,12 +42,17 @@ class Ingested:
 
 @dataclass(frozen=True)
 class StoredExposure:
-    """An exposure of one detector with its latest flag. ``ingested`` identifies the ingest that brought it."""
+    """An exposure of one detector with its latest flag.
+
+    ``ingested`` identifies the ingest that brought it; ``size`` (bytes) and ``mtime_ns`` are those its file had then.
+    """
 
     exposure: Exposure
     bad: bool = False
     because: str = ""
     ingested: str = ""
+    size: int = 0
+    mtime_ns: int = 0
 
     @property
     def id(self) -> str:

@@ -187,7 +187,7 @@ class Store:
             )
 
     def exposure(self, text: str, instrument: str = "") -> list[StoredExposure]:
-        """The one exposure meant by an id, number, file or unique beginning of an id: one entry per detector.
+        """The one exposure meant by an id, number, file (path or name) or beginning of an id: one entry per detector.
 
         Raises
         ------
@@ -301,7 +301,7 @@ class Store:
             No product, or several, fit.
         """
         with self._database.read() as connection:
-            return products.find_one(connection, text)
+            return products.find_one(connection, text, self.root)
 
     def products(
         self,

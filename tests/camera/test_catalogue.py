@@ -164,6 +164,14 @@ def test_impossible_numbers_are_refused(line, instead):
         parse_instrument(SMALL.replace(line, instead))
 
 
+def test_unit_of_a_limit_is_one_there_is():
+    limits = "limits: {bias: {B1_level: {fail: [-2, 2], unit: UNIT}}}\n"
+    for unit in ("adu", "electron", "''"):
+        parse_instrument(SMALL + limits.replace("UNIT", unit))
+    with pytest.raises(InstrumentError, match=r"text:\d+: limits.bias.B1_level.unit: .*'adu' or 'electron'.*'ADU'"):
+        parse_instrument(SMALL + limits.replace("UNIT", "ADU"), "text")
+
+
 def test_pipe_is_not_read(tmp_path):
     os.mkfifo(tmp_path / "a.yaml")
     with pytest.raises(InstrumentError, match="not a file"):

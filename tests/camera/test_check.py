@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from cpp_framework.camera.catalogue import load_instrument, parse_instrument
-from cpp_framework.camera.check import check_instrument
+from cpp_framework.camera.check import check_instrument, check_limits
 from cpp_framework.camera.drawing import draw_detector
+from cpp_framework.declare import CalibrationType, CheckSpec, Inputs
 
 LAYOUT = """\
 name: one
@@ -97,6 +98,18 @@ def test_frame_that_does_not_fit_is_a_problem_and_the_rest_goes_on(write_fits, f
     assert "not a FITS file" in reports[1].problem
     assert reports[2].problem == ""
     assert [one.kind for one in reports[2].exposures] == ["bias"]
+
+
+def test_limits_nobody_will_use_are_told_with_what_was_meant():
+    checks = (CheckSpec("B1_level", "level"), CheckSpec("B2_noise", "noise"))
+    inputs = (Inputs("bias"),)
+    one = CalibrationType("glow", "a type", 1, "m:P", "m:solve", "m:verify", "m:C", inputs=inputs, checks=checks)
+    limits = "limits: {glow: {B1_level: {fail: [-2, 2]}, B2_nosie: {fail: [0, 1]}}, glwo: {B1_level: {fail: [0, 1]}}}\n"
+    assert check_limits(parse_instrument(LAYOUT + limits), {"glow": one}) == [
+        "limits.glow.B2_nosie: glow has no such check; did you mean 'B2_noise'?",
+        "limits.glwo: no such calibration type is installed; did you mean 'glow'?",
+    ]
+    assert check_limits(parse_instrument(LAYOUT), {"glow": one}) == []
 
 
 def test_map_shows_amplifiers_where_they_lie_with_their_readout_corners():

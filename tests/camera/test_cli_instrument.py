@@ -66,6 +66,23 @@ def test_init_prints_without_output_and_never_overwrites_unasked(run, raw, tmp_p
     assert run("init", raw, "-o", file, "--force").exit_code == 0
 
 
+def test_check_keeps_sections_whole_in_80_columns_and_tells_units(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = run("check", "latiss").stdout
+    assert max(map(len, shown.splitlines())) <= 80
+    for wanted in ("[1018:510,4000:2001]", "[513:576,1:2048]", "[4:512,2001:2048]"):
+        assert wanted in shown
+    for head in ("gain (electron/adu)", "noise (electron)", "adc max (adu)"):
+        assert head in shown
+
+
+def test_check_warns_of_limits_of_unknown_types(run, tmp_path):
+    file = tmp_path / "sim.yaml"
+    file.write_text(run("show", "simcam").stdout + "limits: {nonesuch: {C1: {fail: [0, 1]}}}\n")
+    assert "warning: limits.nonesuch: no such calibration type" in run("check", file).stdout
+    assert len(json.loads(run("check", file, "--json").stdout)["warnings"]) == 1
+
+
 def test_check_without_frames_draws_the_geometry(run):
     result = run("check", "latiss")
     assert result.exit_code == 0

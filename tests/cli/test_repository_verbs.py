@@ -13,6 +13,9 @@ import pytest
 from astropy.io import fits
 
 from cpp_framework.cli.main import main
+from cpp_framework.model import Header
+from cpp_framework.model.identity import digest_of, new_id
+from cpp_framework.store import Store
 
 INSTRUMENT = """\
 name: {name}
@@ -76,6 +79,19 @@ def find(run: Run, *arguments: str) -> list[str]:
     document = json.loads(out)
     assert document["format"] == 1
     return [one["id"] for one in document["exposures"]]
+
+
+def test_init_tells_where_the_instrument_is_and_what_comes_next(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "cam.yaml").write_text(INSTRUMENT.format(name="cam"))
+    code, _, err = run("init", "night 1", "--instrument", "cam.yaml")
+    assert code == 0
+    copy = tmp_path / "night 1/instruments/cam.yaml"
+    assert copy.is_file()
+    assert f"edit this file to change gain or limits: {copy}" in err
+    assert "next: cpp ingest PATH --repo 'night 1'" in err
+    code, _, err = run("init")
+    assert code == 0
+    assert "next: cpp ingest PATH --instrument NAME|FILE\n" in err
 
 
 def test_init_twice_is_a_conflict(run: Run, repository: Path) -> None:
@@ -202,6 +218,23 @@ def test_find_filters(run: Run, repository: Path) -> None:
     code, _, err = run("find exptime=1 --repo repo")
     assert code == 2
     assert "did you mean 'exposure_time'?" in err
+
+
+def test_find_products_shows_short_identifiers_and_binning_as_people_write_it(run: Run, repository: Path) -> None:
+    store = Store.open(repository)
+    header = Header(
+        id=new_id(), type="bias", revision=1, instrument="cam", detector=0, run=store.new_run("bias"),
+        key={"detector": 0, "binning": (2, 2)}, digest=digest_of("content"), recipe=digest_of("recipe"),
+    )  # fmt: skip
+    staged = store.staging_file(header.recipe)
+    staged.write_bytes(b"content")
+    store.put(staged, header)
+    code, out, _ = run("find --products --repo repo")
+    assert code == 0
+    assert "binning=2x2" in out
+    assert f" {header.id[-8:]} " in out
+    assert store.product(header.id[-8:]).id == header.id
+    assert "last eight" in " ".join(run("find --help")[1].split())
 
 
 def test_find_products(run: Run, repository: Path) -> None:

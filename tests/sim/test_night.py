@@ -149,7 +149,20 @@ def test_the_verb_lets_exposures_go_wrong(cli, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
+        (["--spoil", "x"], ConfigError, "'x' is not NUMBER:ANOMALY"),
+        (["--spoil", "1:"], ConfigError, "'1:' is not NUMBER:ANOMALY"),
         (["--spoil", "9:shift"], ConfigError, "not one of the exposures 1 … 1"),
+        (["--spoil", "²:shift"], ConfigError, "not one of the exposures 1 … 1"),
+        (["--set", "read_noise.sigma=-3"], ConfigError, "read_noise.sigma: must not be negative, got -3"),
+        (["--set", "read_noise.sigma={C00: 3, C01: -3}"], ConfigError, "read_noise.sigma: must not be negative"),
+        (
+            ["--set", "row_pattern.sigma=-1"],
+            ConfigError,
+            "row_pattern.sigma: Input should be greater than or equal to 0",
+        ),
+        (["--set", "bias_drift.sigma=-1"], ConfigError, "bias_drift.sigma: Input should be greater than or equal to 0"),
+        (["--set", "gain.value=0"], ConfigError, "gain.value: must be positive, got 0"),
+        (["--set", "full_well.electrons=-1"], ConfigError, "full_well.electrons: must not be negative"),
         (["--spoil", "1:shitf"], ConfigError, "no anomaly 'shitf'"),
         (["--spoil", "1:shift:sgima=2"], ConfigError, "no parameter of shift 'sgima'"),
         (["--spoil", "1:outliers:fraction=2"], ConfigError, "fraction"),
@@ -164,6 +177,21 @@ def test_wrong_options_are_explained_and_nothing_is_written(cli, tmp_path, argum
     assert isinstance(done.exception, kind)
     assert message in str(done.exception)
     assert not (tmp_path / "raw").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["--spoil", "1:shitf"], "did you mean 'shift'?"),
+        (["--spoil", "1:shift:sgima=2"], "did you mean 'sigma'?"),
+        (["--spoil", "shift"], "for instance 3:shift:sigma=5"),
+        (["--off", "read_nose"], "did you mean 'read_noise'?"),
+        (["--set", "Gain.value=2"], "did you mean 'gain'?"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_slips_are_answered_with_what_was_meant(cli, tmp_path, arguments, hint):
+    assert cli(tmp_path / "raw", "--bias", 1, *arguments).exception.hint == hint
 
 
 def test_the_verb_replaces_a_folder_only_when_it_is_named_again(cli, tmp_path):

@@ -40,7 +40,7 @@ def make_raw(tmp_path: Path) -> MakeRaw:
 
     def make(*exposures: Exposure, name: str = "", content: bytes = b"raw bytes") -> RawFile:
         path = tmp_path / "raw" / (name or f"{exposures[0].id}.fits")
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         state = path.stat()
         return RawFile(path, state.st_size, state.st_mtime_ns, exposures)

@@ -108,6 +108,27 @@ def test_exposure_by_id_number_file_and_prefix(store: Store, make_exposure, make
         store.exposure("UNI")  # shorter than four characters: never taken as a beginning
 
 
+def test_exposure_by_the_name_of_its_file(store: Store, make_exposure, make_raw) -> None:
+    store.ingest([make_raw(make_exposure(1), make_exposure(1, detector=1), name="night1/bias_r3074.fits.gz")])
+    store.ingest([make_raw(make_exposure(2), name="other_bias_r3074.fits.gz")])
+    assert [one.exposure.number for one in store.exposure("bias_r3074.fits.gz")] == [1, 1]
+    for text in ("r3074.fits.gz", "BIAS_r3074.fits.gz", "bias%r3074.fits.gz", "bias_r3074.fits"):
+        with pytest.raises(NotFoundError, match="a file"):
+            store.exposure(text)
+    store.ingest([make_raw(make_exposure(3), name="night2/bias_r3074.fits.gz")])
+    with pytest.raises(AmbiguousError, match=r"AT_O_000001 .*AT_O_000003") as caught:
+        store.exposure("bias_r3074.fits.gz")
+    assert "path of the file" in caught.value.hint
+
+
+def test_exposures_tell_size_and_time_of_their_file_at_ingest(store: Store, make_exposure, make_raw) -> None:
+    file = make_raw(make_exposure(1))
+    store.ingest([file])
+    make_raw(make_exposure(1), content=b"other, longer bytes")
+    for found in (store.exposures(), store.exposure("1")):
+        assert [(one.size, one.mtime_ns) for one in found] == [(file.size, file.mtime_ns)]
+
+
 def test_id_of_digits_is_stronger_than_a_number(store: Store, make_exposure, make_raw) -> None:
     store.ingest([make_raw(make_exposure(5, id="7")), make_raw(make_exposure(7, id="9"))])
     assert store.exposure("7")[0].exposure.number == 5

@@ -44,8 +44,10 @@ def test_names_cannot_leave_the_repository(store: Store, put) -> None:
 
 
 def test_unknown_and_ambiguous_ids(store: Store, put) -> None:
-    with pytest.raises(NotFoundError, match="no product in this repository yet"):
+    with pytest.raises(NotFoundError, match="no product yet in ") as caught:
         store.product("last")
+    assert str(store.root) in str(caught.value)
+    assert caught.value.hint == "cpp produce --type TYPE"
     first, second = put(store), put(store)
     with pytest.raises(AmbiguousError, match=f"{second.short}.*{first.short}"):
         store.product(first.digest)  # the same content twice

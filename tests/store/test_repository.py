@@ -29,11 +29,11 @@ def test_open_refuses_what_is_no_registry(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="not a repository"):
         Store.open(tmp_path)
     (tmp_path / REGISTRY).write_text("this is text, not a database " * 100)
-    with pytest.raises(StoreError, match="damaged or not a registry"):
+    with pytest.raises(StoreError, match="damaged or not an index of cpp"):
         Store.open(tmp_path)
     (tmp_path / REGISTRY).unlink()
     sqlite3.connect(tmp_path / REGISTRY).execute("CREATE TABLE other (a)").connection.close()
-    with pytest.raises(StoreError, match="not a registry of cpp"):
+    with pytest.raises(StoreError, match="not the index of a cpp repository"):
         Store.open(tmp_path)
 
 
@@ -164,7 +164,7 @@ def test_damaged_row_is_named(store: Store, put, damaged: bytes) -> None:
     put(store)
     with sqlite3.connect(store.root / REGISTRY) as connection:
         connection.execute("UPDATE product SET provenance = CAST(? AS TEXT), key = CAST(? AS TEXT)", (damaged, damaged))
-    with pytest.raises(StoreError, match="registry") as caught:
+    with pytest.raises(StoreError, match=r"^index ") as caught:
         store.header(store.products()[0])
     assert caught.value.hint == "restore it from a backup"
 
