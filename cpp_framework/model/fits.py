@@ -4,8 +4,9 @@
 HDU                     content
 ======================  ===========================================================================
 primary                 no data; cards that say what the product is, how it was made and from what
-DATA, ERR, DQ, NUSED …  one image HDU per payload array (`Product.plane_names`), BUNIT on each
-AMPLIFIERS              one row per amplifier: name, status, reason; value, error, unit of each quantity
+DATA, ERR, DQ, NUSED …  one image HDU per payload array (`Product.plane_names`), BUNIT where it has a unit
+REJECTED                images only: one row per run of samples the stack rejected (`ImageProduct.rejected`)
+AMPLIFIERS              one row per amplifier: name, status, reason; value, error, unit of each quantity; gain used
 other tables            as the product names them
 INPUTS                  one row per exposure considered: used or refused, with the reason and digest
 METADATA                one JSON document: header, format, metrics (what `from_hdus` reads)
@@ -15,6 +16,7 @@ METADATA                one JSON document: header, format, metrics (what `from_h
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,11 +33,20 @@ from cpp_framework._version import __version__
 from cpp_framework.errors import FormatVersionError, IncompatibleError, StoreError
 from cpp_framework.model.header import Header
 from cpp_framework.model.mask import MEANINGS, Mask
-from cpp_framework.model.product import AmplifierResult, ImageProduct, Product
+from cpp_framework.model.product import RESERVED_TABLES, AmplifierResult, ImageProduct, Product
 from cpp_framework.model.quantity import Measured
 from cpp_framework.model.timespan import to_iso
 
-_OWN_TABLES = ("AMPLIFIERS", "INPUTS", "METADATA")
+_REJECTED_COLUMNS = {
+    "INDEX": ("", "stacked exposure, from 0: its id is the card EXPnnnnn"),
+    "Y": ("pixel", "row of the assembled image, from 0"),
+    "X0": ("pixel", "first column of the run, from 0"),
+    "LENGTH": ("pixel", "columns in the run"),
+}
+"""Columns of the table REJECTED, in the order of `ImageProduct.rejected`: unit and meaning."""
+
+_MOST_CARDS = 999
+"""Exposures of one sort with a card of their own in the primary header; the table INPUTS has them all."""
 
 
 def to_hdus(product: Product) -> fits.HDUList:
@@ -44,12 +55,15 @@ def to_hdus(product: Product) -> fits.HDUList:
     hdus = [fits.PrimaryHDU(header=_cards(product, product.header))]
     for name, plane in product.planes().items():
         hdu = fits.ImageHDU(plane, name=name)
-        hdu.header["BUNIT"] = _plane_unit(product, name)
+        if (unit := _plane_unit(product, name)) is not None:
+            hdu.header["BUNIT"] = unit
         if name == "DQ":
             for bit in Mask:
                 hdu.header[f"DQBIT{int(bit).bit_length() - 1:02d}"] = (bit.name, MEANINGS[bit])
         hdus.append(hdu)
-    hdus.append(fits.BinTableHDU(_amplifier_table(product), name="AMPLIFIERS"))
+    if isinstance(product, ImageProduct):
+        hdus.append(_rejected_table(product))
+    hdus.append(_amplifier_table(product, product.header))
     hdus += [fits.BinTableHDU(table, name=name) for name, table in product.tables.items()]
     hdus.append(fits.BinTableHDU(_input_table(product.header), name="INPUTS"))
     hdus.append(_metadata(product))
@@ -91,7 +105,7 @@ def _opened(path: Path) -> Iterator[fits.HDUList]:
             warnings.simplefilter("error", AstropyUserWarning)
             with fits.open(stream, memmap=False) as hdus:
                 yield hdus
-    except (OSError, KeyError, ValueError, TypeError, AstropyUserWarning) as error:
+    except (OSError, LookupError, ValueError, TypeError, AstropyUserWarning) as error:
         raise StoreError(
             f"{path}: not a readable product file: {error}", hint="restore it from a copy, or produce it again"
         ) from error
@@ -106,10 +120,10 @@ def from_hdus(hdus: fits.HDUList, product_class: type[Product]) -> Product:
     }
     if issubclass(product_class, ImageProduct):
         fields["stacked"] = tuple(record["stacked"])
-        if fields["rejected"] is None:
-            fields["rejected"] = np.zeros((0, 4), np.int32)
-    skip = set(_OWN_TABLES)
-    tables = {hdu.name: Table.read(hdu) for hdu in hdus if isinstance(hdu, fits.BinTableHDU) and hdu.name not in skip}
+        rows = hdus["REJECTED"].data
+        fields["rejected"] = np.column_stack([rows[name] for name in _REJECTED_COLUMNS]).astype(np.int32)
+    found = [hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU) and hdu.name not in RESERVED_TABLES]
+    tables = {hdu.name: Table.read(hdu) for hdu in found}
     for table in tables.values():
         table.meta.clear()
     return product_class(
@@ -149,46 +163,116 @@ def _native(data: np.ndarray | None) -> np.ndarray | None:
     return np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("="))
 
 
-def _plane_unit(product: Product, name: str) -> str:
-    return product.unit if name in ("DATA", "ERR") else ""
+def _plane_unit(product: Product, name: str) -> str | None:
+    if name in ("DATA", "ERR"):
+        return product.unit
+    return "count" if name == "NUSED" else None
+
+
+def _rejected_table(product: ImageProduct) -> fits.BinTableHDU:
+    """The runs of rejected samples, with the ids of the stacked exposures in the header."""
+    columns = [
+        fits.Column(name=name, format="J", unit=unit or None, array=values)
+        for (name, (unit, _)), values in zip(_REJECTED_COLUMNS.items(), product.rejected.T, strict=True)
+    ]
+    hdu = fits.BinTableHDU.from_columns(columns, name="REJECTED")
+    for i, (_, meaning) in enumerate(_REJECTED_COLUMNS.values(), start=1):
+        hdu.header[f"TCOMM{i}"] = meaning
+    hdu.header["COMMENT"] = "Each row: LENGTH samples of one exposure that the stack rejected."
+    hdu.header["COMMENT"] = "Y and X0 count from 0; FITS pixel coordinates are one larger."
+    for i, exposure in enumerate(product.stacked):
+        _put(hdu.header, f"EXP{i:05d}", exposure)
+    return hdu
 
 
 def _cards(product: Product, header: Header) -> fits.Header:
     cards = fits.Header()
-    cards["OBSTYPE"] = (header.type, "calibration type")
-    cards["IMAGETYP"] = (f"master {header.type}", header.title[:40])
-    cards["INSTRUME"] = header.instrument
-    cards["DETECTOR"] = (header.detector, "detector number")
-    cards["DETNAME"] = header.detector_name
-    for field, value in header.key.items():
-        if field != "detector":
-            cards[field.upper()[:8]] = value if isinstance(value, str | int | float | bool) else str(value)
-    cards["NCOMBINE"] = (len(header.used), "exposures used")
-    cards["BUNIT"] = product.unit
-    cards["TIMESYS"] = "UTC"
-    for card, instant in (("DATE-BEG", header.begin), ("DATE-END", header.end)):
-        if instant is not None:
-            cards[card] = to_iso(instant)
-    if header.begin is not None:
-        cards["DATE-OBS"] = to_iso(header.begin)
-    cards["DATE"] = (header.created, "when this file was made (UTC)")
-    cards["CPPID"] = header.id
-    cards["CPPLABEL"] = (header.label, "label of the pass")
-    cards["CPPREV"] = (header.revision, "revision of the calibration type")
-    cards["CPPRUN"] = header.run
-    cards["CPPDIGST"] = header.digest
-    cards["CPPRECIP"] = header.recipe
-    cards["CPPVERS"] = (__version__, "version of cpp-framework")
+    _put(cards, "OBSTYPE", header.type, "calibration type")
+    _put(cards, "IMAGETYP", f"master {header.type}", header.title[:40])
+    _put(cards, "INSTRUME", header.instrument)
+    _put(cards, "DETECTOR", header.detector, "detector number")
+    _put(cards, "DETNAME", header.detector_name)
+    _put_key(cards, header)
+    _put(cards, "BUNIT", product.unit)
+    _put_times(cards, header)
+    _put(cards, "CPPID", header.id)
+    if header.label:
+        _put(cards, "CPPLABEL", header.label, "label of this pass")
+    _put(cards, "CPPREV", header.revision, "revision of the calibration type")
+    _put(cards, "CPPRUN", header.run)
+    _put(cards, "CPPDIGST", header.digest)
+    _put(cards, "CPPRECIP", header.recipe)
+    _put(cards, "CPPVERS", __version__, "version of cpp-framework")
     if header.gain_source:
-        cards["GAINSRC"] = header.gain_source
-    for i, record in enumerate(header.used[:999]):
-        cards[f"CPPIN{i:03d}"] = record.exposure
+        _put(cards, "GAINSRC", header.gain_source, "where the gains come from")
+    _put_inputs(cards, header)
     for need in header.needs:
-        cards.add_history(f"used {need.type} {need.id} ({need.why})")
+        cards.add_history(_printable(f"used {need.type} {need.id} ({need.why})"))
     return cards
 
 
-def _amplifier_table(product: Product) -> Table:
+def _put_key(cards: fits.Header, header: Header) -> None:
+    """What the product is made per: FILTER, BINNING …"""
+    for field, value in header.key.items():
+        if field == "detector" or value is None:
+            continue
+        if isinstance(value, list | tuple):
+            value = " ".join(map(str, value))
+        _put(cards, field.upper()[:8], value if isinstance(value, str | int | float) else str(value))
+        if field == "binning":
+            for card, factor in zip(("XBINNING", "YBINNING"), header.key[field], strict=True):
+                _put(cards, card, int(factor), "pixels of the detector in one of the image")
+
+
+def _put_times(cards: fits.Header, header: Header) -> None:
+    _put(cards, "TIMESYS", "UTC")
+    instants = {"BEG": header.begin, "END": header.end, "OBS": header.begin}
+    for suffix, instant in instants.items():
+        if instant is not None:
+            _put(cards, f"DATE-{suffix}", to_iso(instant))
+            _put(cards, f"MJD-{suffix}", _mjd(instant))
+    if header.used:
+        mean = sum(record.exposure_time for record in header.used) / len(header.used)
+        _put(cards, "EXPTIME", mean, "[s] mean of the exposures used")
+    _put(cards, "DATE", header.created, "when this file was made (UTC)")
+
+
+def _put_inputs(cards: fits.Header, header: Header) -> None:
+    _put(cards, "NCOMBINE", len(header.used), "exposures used")
+    for i, record in enumerate(header.used[:_MOST_CARDS]):
+        _put(cards, f"CPPIN{i:03d}", record.exposure)
+    refused = [record for record in header.inputs if not record.used]
+    for i, record in enumerate(refused[:_MOST_CARDS]):
+        _put(cards, f"CPPRF{i:03d}", record.exposure)
+
+
+def _put(cards: fits.Header, keyword: str, value: str | float, comment: str = "") -> None:
+    """Add a card; the comment only where it fits beside the value, for astropy would warn and cut it."""
+    if isinstance(value, str):
+        value = _printable(value)
+        # The value takes at least 20 columns, and its quotes are doubled.
+        width = max(20, len(value.replace("'", "''")) + 2)
+        if len("KEYWORD = ") + width + len(" / ") + len(comment) > fits.Card.length:
+            comment = ""
+    cards[keyword] = (value, _printable(comment))
+
+
+def _printable(text: str) -> str:
+    """The text as a FITS header can hold it: printable ASCII."""
+    return re.sub(r"[^ -~]", "?", text)
+
+
+def _mjd(tai_ns: int) -> float:
+    """Modified Julian date in UTC."""
+    from astropy.time import Time
+
+    with warnings.catch_warnings():
+        # Leap seconds of years to come are unknown: simulated nights lie there.
+        warnings.filterwarnings("ignore", message=".*dubious year.*")
+        return float(Time(to_iso(tai_ns), scale="utc").mjd)
+
+
+def _amplifier_table(product: Product, header: Header) -> fits.BinTableHDU:
     table = Table()
     table["NAME"] = _text(list(product.amplifiers))
     table["STATUS"] = _text([amp.status.value for amp in product.amplifiers.values()])
@@ -202,7 +286,13 @@ def _amplifier_table(product: Product) -> Table:
         table[f"{name.upper()}_ERR"] = errors
         for column in (name.upper(), f"{name.upper()}_ERR"):
             table[column].unit = _fits_unit(unit)
-    return table
+    if header.gains:
+        table["GAIN_USED"] = np.array([header.gains.get(name, np.nan) for name in product.amplifiers], float)
+    hdu = fits.BinTableHDU(table, name="AMPLIFIERS")
+    if header.gains:
+        # FITS has no unit `electron`, so readers would warn of one in TUNITn.
+        hdu.header[f"TCOMM{len(table.columns)}"] = "gain applied to the exposures, electron/adu"
+    return hdu
 
 
 def _fits_unit(unit: str) -> Unit | None:

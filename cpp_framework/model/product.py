@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from astropy.table import Table
 
 
+RESERVED_TABLES = ("REJECTED", "AMPLIFIERS", "INPUTS", "METADATA")
+"""Names of the tables the framework writes itself."""
+
+
 class AmplifierStatus(StrEnum):
     """State of one amplifier in a product."""
 
@@ -41,7 +45,7 @@ class AmplifierStatus(StrEnum):
 class AmplifierResult(BaseModel):
     """Status of one amplifier, the reason if it is not ok, and its values with errors and units."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
     status: AmplifierStatus = AmplifierStatus.OK
     reason: str = ""
@@ -80,10 +84,12 @@ class Product:
     header: Header | None = None
 
     def __post_init__(self) -> None:
-        for plane in self.planes().values():
-            plane.flags.writeable = False
+        for array in self._arrays().values():
+            array.flags.writeable = False
         self._check_fields()
         for name, table in self.tables.items():
+            if name in RESERVED_TABLES:
+                raise ContractError(f"table name {name!r}: the framework writes a table of this name itself")
             if not re.fullmatch(r"[A-Z][A-Z0-9_]*", name):
                 raise ContractError(f"table name {name!r}: FITS wants upper-case letters, digits and '_'")
             for column in table.columns.values():
@@ -104,6 +110,10 @@ class Product:
         """Payload arrays by EXTNAME."""
         return {name: getattr(self, attribute) for attribute, name in self.plane_names.items()}
 
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        """The planes and whatever other array the file keeps, by EXTNAME: what the digest sees."""
+        return self.planes()
+
     def provided(self, quantity: str) -> dict[str, Measured]:
         """Per-amplifier values of one quantity (``gain`` …), of the amplifiers that are ok and have it."""
         good = (AmplifierStatus.OK, AmplifierStatus.PARTIAL)
@@ -118,12 +128,12 @@ class Product:
         return dataclasses.replace(self, header=header.model_copy(update={"digest": self.content_digest()}))
 
     def content_digest(self) -> str:
-        """SHA-256 of planes, tables and structure: never of dates, identifiers or hosts."""
+        """SHA-256 of arrays, tables and structure: never of dates, identifiers or hosts."""
         digest = hashlib.sha256(canonical_json(self._structure()))
-        planes = sorted(self.planes().items())
-        with ThreadPoolExecutor(min(len(planes), os.cpu_count() or 1) or 1) as pool:
-            for name, plane_digest in zip(dict(planes), pool.map(_plane_digest, dict(planes).values()), strict=True):
-                digest.update(f"{name}{plane_digest}".encode())
+        arrays = dict(sorted(self._arrays().items()))
+        with ThreadPoolExecutor(min(len(arrays), os.cpu_count() or 1) or 1) as pool:
+            for name, array_digest in zip(arrays, pool.map(_array_digest, arrays.values()), strict=True):
+                digest.update(f"{name}{array_digest}".encode())
         for name, table in sorted(self.tables.items()):
             for column in table.columns.values():
                 values = np.ascontiguousarray(column)
@@ -146,8 +156,8 @@ class Product:
         return product_html(self)
 
 
-def _plane_digest(plane: NDArray[Any]) -> str:
-    canonical = np.ascontiguousarray(plane, dtype=plane.dtype.newbyteorder("<"))
+def _array_digest(array: NDArray[Any]) -> str:
+    canonical = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
     digest = hashlib.sha256(f"{canonical.dtype.str}{canonical.shape}".encode())
     digest.update(canonical.data)
     return digest.hexdigest()
@@ -164,13 +174,11 @@ class ImageProduct(Product):
     """An image of one detector with its error, mask and used count, all ``[y, x]`` of the assembled detector.
 
     ``rejected`` lists runs of samples the stack rejected: exposure (index into ``stacked``), y, x0, length.
-    ``stacked`` are the exposure ids of the stack, in order.
+    ``stacked`` are the exposure ids of the stack, in order. The file keeps the runs as the table ``REJECTED``.
     """
 
     format_name: ClassVar[str] = "image"
-    plane_names: ClassVar[Mapping[str, str]] = {
-        "image": "DATA", "error": "ERR", "mask": "DQ", "used": "NUSED", "rejected": "REJECTED"
-    }  # fmt: skip
+    plane_names: ClassVar[Mapping[str, str]] = {"image": "DATA", "error": "ERR", "mask": "DQ", "used": "NUSED"}
 
     image: NDArray[np.float32]
     error: NDArray[np.float32]
@@ -191,6 +199,9 @@ class ImageProduct(Product):
         if self.rejected.dtype != np.int32 or self.rejected.shape[1:] != (4,):
             raise ContractError("ImageProduct.rejected must be int32 rows of (exposure, y, x0, length)")
         super().__post_init__()
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        return {**self.planes(), "REJECTED": self.rejected}
 
     def _structure(self) -> dict[str, Any]:
         return {**super()._structure(), "stacked": list(self.stacked)}

@@ -14,6 +14,8 @@ from astropy.table import Table
 from cpp_framework.errors import ContractError, FormatVersionError, IncompatibleError, StoreError
 from cpp_framework.model import AmplifierResult, Header, ImageProduct, InputRecord, Measured, TableProduct
 from cpp_framework.model import fits as product_fits
+from cpp_framework.model.header import NeedRecord
+from cpp_framework.model.timespan import to_tai_ns
 
 
 def make(**changes: Any) -> ImageProduct:
@@ -51,6 +53,9 @@ def test_round_trip_is_bit_for_bit(tmp_path: Path) -> None:
     for name, plane in product.planes().items():
         np.testing.assert_array_equal(again.planes()[name], plane)
         assert again.planes()[name].dtype == plane.dtype
+    assert isinstance(again, ImageProduct)
+    np.testing.assert_array_equal(again.rejected, product.rejected)
+    assert again.stacked == product.stacked
     assert again.header == product.header
     assert again.amplifiers == product.amplifiers
     assert again.content_digest() == product.content_digest() == product.header.digest  # type: ignore[union-attr]
@@ -64,6 +69,8 @@ def test_the_file_is_conforming_and_plain_tools_read_it(tmp_path: Path) -> None:
         assert hdus[1].header["BUNIT"] == "adu"
         assert hdus[1].data.dtype.kind == "f"
         assert hdus["DQ"].header["DQBIT00"] == "BAD"
+        assert "BUNIT" not in hdus["DQ"].header
+        assert hdus["NUSED"].header["BUNIT"] == "count"
         assert hdus[0].header["NCOMBINE"] == 1
         assert hdus["AMPLIFIERS"].data["READ_NOISE"][0] == 3.1
 
@@ -74,6 +81,7 @@ def test_the_file_is_conforming_and_plain_tools_read_it(tmp_path: Path) -> None:
         {"unit": "electron"},
         {"used": np.full((5, 7), 2, np.uint16)},
         {"stacked": ("e1", "e9")},
+        {"rejected": np.array([[1, 2, 3, 1]], np.int32)},
         {"tables": {}},
         {"metrics": {}},
         {"error": np.full((5, 7), 0.6, np.float32)},
@@ -86,7 +94,8 @@ def test_digest_sees_content(change: dict[str, Any]) -> None:
 
 def test_digest_ignores_who_when_and_where() -> None:
     one = make().with_header(header())
-    two = make().with_header(header(id="j", created="2030-01-01", host="elsewhere", user="me"))
+    elsewhere = {"id": "j", "created": "2030-01-01", "host": "elsewhere", "user": "me"}
+    two = make().with_header(header(**elsewhere, label="x", begin=1, gains={"A": 2.0}, key={"binning": (2, 2)}))
     assert one.header is not None
     assert two.header is not None
     assert one.header.digest == two.header.digest
@@ -107,6 +116,11 @@ def test_wrong_planes_are_refused() -> None:
 def test_text_fits_cannot_hold_is_refused() -> None:
     with pytest.raises(ContractError, match="LEVELS, column NAME"):
         make(tables={"LEVELS": Table({"NAME": ["é"]})})
+
+
+def test_table_names_of_the_framework_are_refused() -> None:
+    with pytest.raises(ContractError, match="'REJECTED'"):
+        make(tables={"REJECTED": Table({"A": [1.0]})})
 
 
 def test_fields_and_tables_no_file_keeps_are_refused() -> None:
@@ -148,6 +162,94 @@ def test_rejected_runs_become_a_mask() -> None:
     assert found[2, 3]
     assert found[2, 4]
     assert not make().rejected_mask("e1").any()
+
+
+def test_the_table_of_rejected_runs_tells_what_it_means(tmp_path: Path) -> None:
+    product_fits.write(make().with_header(header()), tmp_path / "p.fits")
+    table = Table.read(tmp_path / "p.fits", hdu="REJECTED")
+    assert table.colnames == ["INDEX", "Y", "X0", "LENGTH"]
+    assert [tuple(row) for row in table] == [(1, 2, 3, 2)]
+    cards = fits.getheader(tmp_path / "p.fits", "REJECTED")
+    assert [cards["EXP00000"], cards["EXP00001"]] == ["e1", "e2"]
+    assert [cards["TTYPE2"], cards["TUNIT2"]] == ["Y", "pixel"]
+    assert "from 0" in cards["TCOMM2"]
+    assert "REJECTED" not in make().planes()
+
+
+@pytest.mark.parametrize("rows", [0, 300_000])
+def test_any_number_of_rejected_runs_is_kept_bit_for_bit(tmp_path: Path, rows: int) -> None:
+    rejected = np.random.default_rng(3).integers(-(2**31), 2**31, (rows, 4)).astype(np.int32)
+    product_fits.write(make(rejected=rejected).with_header(header()), tmp_path / "p.fits")
+    again = product_fits.read(tmp_path / "p.fits", ImageProduct)
+    assert isinstance(again, ImageProduct)
+    assert again.rejected.dtype == np.dtype(np.int32)
+    assert again.rejected.shape == (rows, 4)
+    assert again.rejected.tobytes() == rejected.tobytes()
+    assert not again.rejected.flags.writeable
+
+
+def _record(exposure: str, exposure_time: float, *, used: bool = True) -> InputRecord:
+    return InputRecord(
+        exposure=exposure, number=1, selection="flat", digest="d" * 64, exposure_time=exposure_time, used=used
+    )
+
+
+def test_the_primary_header_has_the_cards_astronomers_look_for(tmp_path: Path) -> None:
+    begin, end = to_tai_ns("2026-11-22T12:00:00"), to_tai_ns("2040-01-01T00:00:00")
+    inputs = (_record("e1", 10.0), _record("e2", 13.0), _record("e3", 99.0, used=False))
+    key = {"detector": 0, "filter": "r", "binning": [2, 4], "temperature": None}
+    made = header(inputs=inputs, key=key, begin=begin, end=end, gains={"A": 1.5}, gain_source="instrument")
+    product_fits.write(make().with_header(made), tmp_path / "p.fits")
+    cards = fits.getheader(tmp_path / "p.fits")
+    assert cards["EXPTIME"] == 11.5
+    assert cards["NCOMBINE"] == 2
+    assert [cards["DATE-BEG"], cards["DATE-OBS"]] == ["2026-11-22T12:00:00.000"] * 2
+    assert [cards["MJD-BEG"], cards["MJD-OBS"], cards["MJD-END"]] == [61366.5, 61366.5, 66154.0]
+    assert cards["TIMESYS"] == "UTC"
+    assert [cards["FILTER"], cards["BINNING"], cards["XBINNING"], cards["YBINNING"]] == ["r", "2 4", 2, 4]
+    assert [cards["CPPIN000"], cards["CPPIN001"], cards["CPPRF000"]] == ["e1", "e2", "e3"]
+    assert cards["GAINSRC"] == "instrument"
+    assert not {"CPPLABEL", "CPPIN002", "CPPRF001", "TEMPERAT"} & set(cards)
+    with fits.open(tmp_path / "p.fits") as hdus:
+        amplifiers = hdus["AMPLIFIERS"]
+        assert amplifiers.data["GAIN_USED"].tolist() == [1.5]
+        column = amplifiers.columns.names.index("GAIN_USED") + 1
+        assert amplifiers.header[f"TCOMM{column}"].endswith("electron/adu")
+
+
+def test_cards_that_have_nothing_to_say_are_left_out() -> None:
+    cards = product_fits.to_hdus(make().with_header(header(inputs=())))[0].header
+    assert not {"EXPTIME", "DATE-BEG", "MJD-BEG", "MJD-OBS", "GAINSRC", "XBINNING"} & set(cards)
+
+
+def test_long_and_foreign_texts_keep_the_header_conforming(tmp_path: Path) -> None:
+    names = ["e" * 60, "f" * 68, "g" * 200, "it's " * 20 + "x", "é\nu"]
+    inputs = tuple(_record(name, 1.0) for name in names) + tuple(_record(name, 1.0, used=False) for name in names)
+    need = NeedRecord(type="t", id="i", digest="d", recipe="r", why="née " * 40)
+    made = header(inputs=inputs, type="t" * 40, title="a title " * 9, label="lä" * 30, needs=(need,))
+    product_fits.write(make(stacked=tuple(names)).with_header(made), tmp_path / "p.fits")
+    with fits.open(tmp_path / "p.fits", checksum=True) as hdus:
+        hdus.verify("exception")
+        kept = [*names[:4], "??u"]
+        assert [hdus[0].header[f"CPPIN{i:03d}"] for i in range(5)] == kept
+        assert [hdus[0].header[f"CPPRF{i:03d}"] for i in range(5)] == kept
+        assert [hdus["REJECTED"].header[f"EXP{i:05d}"] for i in range(5)] == kept
+        assert hdus[0].header["CPPLABEL"] == "l?" * 30
+    again = product_fits.read(tmp_path / "p.fits", ImageProduct)
+    assert isinstance(again, ImageProduct)
+    assert again.stacked == tuple(names)
+
+
+def test_a_label_is_said_to_be_one() -> None:
+    cards = product_fits.to_hdus(make().with_header(header(label="bias-2")))[0].header
+    assert (cards["CPPLABEL"], cards.comments["CPPLABEL"]) == ("bias-2", "label of this pass")
+
+
+def test_at_most_999_cards_per_sort_of_input() -> None:
+    inputs = tuple(_record(f"e{i}", 1.0, used=i % 2 == 0) for i in range(2200))
+    hdus = product_fits.to_hdus(make().with_header(header(inputs=inputs)))
+    assert len(hdus[0].header["CPPIN*"]) == len(hdus[0].header["CPPRF*"]) == 999
+    assert len(hdus["INPUTS"].data) == 2200
 
 
 def test_notebook_text_escapes() -> None:
