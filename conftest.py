@@ -34,10 +34,17 @@ def cpp() -> Callable[..., subprocess.CompletedProcess[str]]:
         *arguments: object, cwd: Path | None = None, code: int = 0, env: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "cpp_framework.cli.main", *map(str, arguments)]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("CPP_")} | (env or {})
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("CPP_") and name != "COLUMNS"}
+        environment = kept | (env or {})
         done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == code, f"{command}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr, done.stderr
         return done
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def _usual_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables as wide as in a pipe, whatever terminal the tests are started from."""
+    monkeypatch.delenv("COLUMNS", raising=False)

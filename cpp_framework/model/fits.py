@@ -64,7 +64,7 @@ def to_hdus(product: Product) -> fits.HDUList:
     if isinstance(product, ImageProduct):
         hdus.append(_rejected_table(product))
     hdus.append(_amplifier_table(product, product.header))
-    hdus += [fits.BinTableHDU(table, name=name) for name, table in product.tables.items()]
+    hdus += [_table_hdu(table, name) for name, table in product.tables.items()]
     hdus.append(fits.BinTableHDU(_input_table(product.header), name="INPUTS"))
     hdus.append(_metadata(product))
     return fits.HDUList(hdus)
@@ -123,7 +123,7 @@ def from_hdus(hdus: fits.HDUList, product_class: type[Product]) -> Product:
         rows = hdus["REJECTED"].data
         fields["rejected"] = np.column_stack([rows[name] for name in _REJECTED_COLUMNS]).astype(np.int32)
     found = [hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU) and hdu.name not in RESERVED_TABLES]
-    tables = {hdu.name: Table.read(hdu) for hdu in found}
+    tables = {hdu.name: Table.read(hdu, unit_parse_strict="silent") for hdu in found}
     for table in tables.values():
         table.meta.clear()
     return product_class(
@@ -301,6 +301,17 @@ def _fits_unit(unit: str) -> Unit | None:
         return Unit(unit, format="fits") if unit not in ("", "1") else None
     except ValueError:
         return None
+
+
+def _table_hdu(table: Table, name: str) -> fits.BinTableHDU:
+    """A table with its units as text: FITS knows no electron, and astropy would drop it."""
+    bare = table.copy(copy_data=False)
+    for column in bare.columns.values():
+        column.unit = None
+    hdu = fits.BinTableHDU(bare, name=name)
+    for column, original in zip(hdu.columns, table.columns.values(), strict=True):
+        column.unit = str(original.unit) if original.unit is not None else None
+    return hdu
 
 
 def _input_table(header: Header) -> Table:

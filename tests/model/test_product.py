@@ -21,7 +21,7 @@ from cpp_framework.model.timespan import to_tai_ns
 def make(**changes: Any) -> ImageProduct:
     rng = np.random.default_rng(1)
     levels = Table({"LEVEL": [1.0, 2.0], "NAME": ["e1", "e2"]})
-    levels["LEVEL"].unit = "adu"
+    levels["LEVEL"].unit = "electron / s"
     image = rng.normal(size=(5, 7)).astype(np.float32)
     image[0, 0] = np.nan
     fields: dict[str, Any] = {
