@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cpp_framework.camera.catalogue import instrument_text, load_instrument, read_instrument
 from cpp_framework.camera.instrument import Instrument
@@ -20,13 +20,14 @@ from cpp_framework.model.product import Product
 from cpp_framework.plan import Plan, Request, make_plan
 from cpp_framework.plan.ingest import IngestReport, ingest
 from cpp_framework.plugins import Plugins, installed
-from cpp_framework.run.budget import Budget, parse_memory
-from cpp_framework.run.engine import Engine, Progress, UnitResult
 from cpp_framework.select import parse_filters
 from cpp_framework.select.filters import matches
 from cpp_framework.store import ProductRecord, Store, StoredExposure
 from cpp_framework.store.locate import find_repository
-from cpp_framework.verify.engine import verify_product
+
+if TYPE_CHECKING:
+    from cpp_framework.run.budget import Budget
+    from cpp_framework.run.engine import Engine, Progress, UnitResult
 
 
 class Repository:
@@ -97,6 +98,9 @@ class Repository:
 
         ``executor`` is a name, or any `concurrent.futures.Executor`, which is then left open.
         """
+        # What only production needs (numba among it) is imported here, so that looking things up stays fast.
+        from cpp_framework.run.budget import Budget, parse_memory
+
         plan = request if isinstance(request, Plan) else self.plan(request)
         budget = Budget(parse_memory(memory), jobs or _cpus())
         if isinstance(executor, Executor):
@@ -107,11 +111,15 @@ class Repository:
     def _engine(
         self, plan: Plan, pool: Executor, budget: Budget, command: str, progress: Callable[[Progress], None]
     ) -> Engine:
+        from cpp_framework.run.engine import Engine
+
         instruments = cache(self.instrument)
         return Engine(plan, self.store, instruments, self.plugins, pool, budget, command=command, progress=progress)
 
     def verify(self, product: str) -> Verdict:
         """Verify a stored product (id, digest, prefix or ``last``) on its exposures, and store the verdict."""
+        from cpp_framework.verify.engine import verify_product
+
         return verify_product(self.store.product(product), self.store, self.instrument, self.plugins)
 
     def product(self, prefix: str) -> Product:

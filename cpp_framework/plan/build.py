@@ -19,7 +19,7 @@ from cpp_framework.plan.resolve import resolve_needs
 from cpp_framework.plan.unit import Need, Plan, PlannedExposure, Refusal, Request, Unit
 from cpp_framework.plugins import Plugins
 from cpp_framework.select import Group, parse_filters, select
-from cpp_framework.store import Store
+from cpp_framework.store import Store, StoredExposure
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,8 @@ def _drafts(
     exclude = [store.exposure(text)[0].id for text in request.exclude]
     drafts = []
     for name in names:
-        candidates, tolerances = store.exposures(name), instruments(name).tolerances
+        candidates = [replace(one, problem=_file_problem(one)) for one in store.exposures(name)]
+        tolerances = instruments(name).tolerances
         groups = {}
         for inputs in calibration.inputs:
             found = select(candidates, inputs, filters, exclude=exclude, tolerances=tolerances)
@@ -117,14 +118,23 @@ def _draft(name: str, all_inputs: Sequence[Inputs], key: Mapping[str, Any], toge
     chosen: dict[str, tuple[Exposure, ...]] = {inputs.name: () for inputs in all_inputs}
     refused = []
     for selection, group in together.items():
-        gone = [one for one in group.chosen if not Path(one.exposure.path).is_file()]
-        chosen[selection] = tuple(one.exposure for one in group.chosen if one not in gone)
-        refused += [Refusal(selection, one.exposure, f"its file is gone: {one.exposure.path}") for one in gone]
+        chosen[selection] = tuple(one.exposure for one in group.chosen)
         refused += [Refusal(selection, one.exposure, reason) for one, reason in group.refused]
     notes = tuple(note for group in together.values() for note in group.notes)
     if windows := {one.window for some in chosen.values() for one in some} - {""}:
         key = {**key, "window": min(windows)}
     return _Draft(name, int(key["detector"]), key, chosen, tuple(refused), notes)
+
+
+def _file_problem(stored: StoredExposure) -> str:
+    """Why an exposure's file cannot be used; empty if it is as it was at ingest."""
+    try:
+        found = Path(stored.exposure.path).stat()
+    except OSError:
+        return f"its file is gone: {stored.exposure.path}"
+    if (found.st_size, found.st_mtime_ns) != (stored.size, stored.mtime_ns):
+        return "its file changed since it was ingested: cpp ingest it again"
+    return ""
 
 
 def _drafts_from_products(calibration: CalibrationType, request: Request, store: Store) -> list[_Draft]:

@@ -96,7 +96,7 @@ def select(
 
 def _coherent(group: Group, inputs: Inputs, limits: Mapping[str, float]) -> Group:
     """Refuse what is flagged, what differs from most of the group, and what has no partner."""
-    chosen, bad = _split(group.chosen, lambda one: f"flagged bad: {one.because}" if one.bad else "")
+    chosen, bad = _split(group.chosen, lambda one: f"flagged bad: {one.because}" if one.bad else one.problem)
     group = replace(group, chosen=tuple(chosen), refused=(*group.refused, *bad))
     for name in COHERENT:
         if name not in inputs.key:

@@ -45,6 +45,8 @@ class StoredExposure:
     """An exposure of one detector with its latest flag.
 
     ``ingested`` identifies the ingest that brought it; ``size`` (bytes) and ``mtime_ns`` are those its file had then.
+
+    ``problem`` says why its file cannot be used; the planner looks.
     """
 
     exposure: Exposure
@@ -53,6 +55,7 @@ class StoredExposure:
     ingested: str = ""
     size: int = 0
     mtime_ns: int = 0
+    problem: str = ""
 
     @property
     def id(self) -> str:

@@ -110,9 +110,12 @@ def test_a_vanished_file_is_refused_and_the_rest_goes_on(night: Path, cpp, tmp_p
     cpp("init", tmp_path / "repo", "--instrument", "simcam")
     cpp("ingest", tmp_path / "raw", "--repo", tmp_path / "repo")
     next((tmp_path / "raw").glob("sim_bias_0003*")).unlink()
+    os.utime(next((tmp_path / "raw").glob("sim_bias_0004*")))
     unit = json.loads(cpp("produce", "--type", "bias", "--json", "--repo", tmp_path / "repo").stdout)["units"][0]
     assert unit["state"] == "made"
-    assert "its file is gone" in cpp("explain", "last", "--repo", tmp_path / "repo").stdout
+    explained = cpp("explain", "last", "--repo", tmp_path / "repo").stdout
+    assert "its file is gone" in explained
+    assert "its file changed since it was ingested" in explained
 
 
 def test_a_changed_product_is_noticed(night: Path, cpp, tmp_path: Path) -> None:
