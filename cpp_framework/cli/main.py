@@ -13,6 +13,7 @@ import typer
 
 from cpp_framework._version import __version__
 from cpp_framework.errors import CppError
+from cpp_framework.plugins import installed
 
 VERBS = (
     "init", "ingest", "find", "flag", "plan", "produce", "verify", "show", "explain", "instrument", "plugins", "sim"
@@ -40,16 +41,17 @@ def make_app() -> typer.Typer:
 
     @app.callback()
     def options(
+        context: typer.Context,
         version: bool = typer.Option(False, "--version", is_eager=True, callback=_version, help="Show versions."),  # noqa: ARG001
         debug: bool = typer.Option(False, "--debug", envvar="CPP_DEBUG", help="Show tracebacks of errors."),
     ) -> None:
         if debug:
             os.environ["CPP_DEBUG"] = "1"
+        for plugin in installed().broken if context.invoked_subcommand != "plugins" else ():
+            print(f"warning: plugin {plugin.name} of {plugin.distribution} is broken: cpp plugins", file=sys.stderr)
 
     for verb in VERBS:
         import_module(f"cpp_framework.cli.{verb}").register(app)
-    from cpp_framework.plugins import installed
-
     installed().manager.hook.cpp_commands(app=app)
     return app
 
@@ -119,8 +121,6 @@ def _report(message: str, hint: str, code: int) -> int:
 def _version(wanted: bool) -> None:
     if not wanted:
         return
-    from cpp_framework.plugins import installed
-
     print(f"cpp-framework {__version__}")
     for plugin in installed().loaded:
         print(f"{plugin.distribution} {plugin.version}" + (f"  (broken: {plugin.problem})" if plugin.problem else ""))

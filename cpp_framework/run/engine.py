@@ -5,10 +5,13 @@ Only the coordinator (this module) touches the registry. A failed unit is report
 
 from __future__ import annotations
 
+import os
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -141,16 +144,16 @@ class Engine:
         return all(unit.n_exposures >= 2 * self._budget.jobs for unit in units)
 
     def _run_group(self, units: Sequence[Unit]) -> None:
-        active = [self._activate(unit, len(units)) for unit in units]
+        frames = sum(_n_frames(unit, self._plugins) for unit in units)
+        active = [self._activate(unit, len(units), frames) for unit in units]
+        begun = list(active)
         futures: dict[Future[Any], tuple[_Active, str]] = {}
         try:
             self._loop(active, futures)
-        except KeyboardInterrupt:
+        finally:
             for future in futures:
                 future.cancel()
-            raise
-        finally:
-            for one in active:
+            for one in begun:
                 one.discard()
 
     def _loop(self, active: list[_Active], futures: dict[Future[Any], tuple[_Active, str]]) -> None:
@@ -159,27 +162,37 @@ class Engine:
             done, _ = wait(futures, return_when=FIRST_COMPLETED)
             for future in done:
                 one, task = futures.pop(future)
-                try:
+                with self._failing(one, active):
                     self._take(one, task, future.result(), active)
-                except BrokenExecutor:
-                    self._fail(one, self._killed(), active)
-                except Exception as error:  # one unit's failure, whatever it is, must not stop the others
-                    self._fail(one, error, active)
             self._submit(active, futures)
 
     def _submit(self, active: list[_Active], futures: dict[Future[Any], tuple[_Active, str]]) -> None:
         """Hand out work, solving first, so that at most one task per worker is waiting."""
-        for one in [one for one in active if one.measured_all and not one.solving and self._ready(one, active)]:
-            one.solving = True
-            shared = Shared(one.measurements(), one.pooled)
-            futures[self._executor.submit(work.solve, one.job, shared)] = (one, "solved")
+        for one in [one for one in active if one.measured_all and not one.solving]:
+            with self._failing(one, active):
+                if self._ready(one, active):
+                    one.solving = True
+                    shared = Shared(one.measurements(), one.pooled)
+                    futures[self._executor.submit(work.solve, one.job, shared)] = (one, "solved")
         workers = min((self._budget.workers(_whole(one.job)) for one in active), default=1)
-        for one in active:
+        for one in list(active):
             while one.todo and len(futures) < workers:
                 selection, index = one.todo.popleft()
-                one.outstanding += 1
-                future = self._executor.submit(work.correct_and_measure, one.job, selection, index)
-                futures[future] = (one, _read(one, selection, index))
+                with self._failing(one, active):
+                    future = self._executor.submit(work.correct_and_measure, one.job, selection, index)
+                    futures[future] = (one, _read(one, selection, index))
+                    one.outstanding += 1
+
+    @contextmanager
+    def _failing(self, one: _Active, active: list[_Active]) -> Iterator[None]:
+        """Whatever goes wrong inside fails this unit and only this one."""
+        try:
+            yield
+        except BrokenExecutor:
+            hint = f"try --jobs {max(1, self._budget.jobs // 2)} or a smaller --memory"
+            self._fail(one, CppError("a worker process was killed, probably because memory ran out", hint), active)
+        except Exception as error:  # a stranger's function may raise anything
+            self._fail(one, error, active)
 
     def _ready(self, one: _Active, active: list[_Active]) -> bool:
         """Whether `solve` may start: at once, or for types with `pool` when every detector is measured."""
@@ -215,28 +228,24 @@ class Engine:
     def _publish(self, staged: Staged) -> ProductRecord:
         return self._store.put(staged.path, Header.model_validate_json(staged.header_json))
 
-    def _killed(self) -> CppError:
-        return CppError(
-            "a worker process was killed, probably because memory ran out",
-            hint=f"try --jobs {max(1, self._budget.jobs // 2)} or a smaller --memory",
-        )
-
     def _fail(self, one: _Active, error: Exception, active: list[_Active]) -> None:
         if one not in active:
             return
         active.remove(one)
         one.todo.clear()
         one.discard()
+        if os.environ.get("CPP_DEBUG"):
+            traceback.print_exception(error)
         reason = str(error) if isinstance(error, CppError) else f"{type(error).__name__}: {error}"
-        hint = error.hint if isinstance(error, CppError) else "run again with --jobs 1 --debug for the traceback"
+        hint = error.hint if isinstance(error, CppError) else "run again with cpp --debug for the traceback"
         self._results.append(UnitResult(one.job.unit, "failed", reason=reason, hint=hint))
 
-    def _activate(self, unit: Unit, together: int) -> _Active:
+    def _activate(self, unit: Unit, together: int, frames: int) -> _Active:
+        """Prepare a unit that is worked on ``together`` with others; all their ``frames`` share the memory."""
         calibration = self._plugins.type(unit.type)
         instrument = self._instruments(unit.instrument)
         product_id = new_id()
-        n_frames = sum(len(unit.inputs[inputs.name]) for inputs in calibration.inputs if inputs.frames)
-        parent = self._budget.scratch(instrument.detector(unit.detector), n_frames, self._store.root)
+        parent = self._budget.scratch(instrument.detector(unit.detector), frames, self._store.root)
         clear_abandoned(parent)
         scratch = Scratch(parent, product_id)
         job = Job(
@@ -257,6 +266,11 @@ class Engine:
                 folder, _read_out(instrument, exposures), exposures, work.unit_of(job)
             )
         return _Active(job, scratch, calibration, deque(_tasks(unit, self._plugins)))
+
+
+def _n_frames(unit: Unit, plugins: Plugins) -> int:
+    """Number of corrected frames that are kept until `solve` has read them."""
+    return sum(len(unit.inputs[inputs.name]) for inputs in plugins.type(unit.type).inputs if inputs.frames)
 
 
 def _tasks(unit: Unit, plugins: Plugins) -> list[tuple[str, int]]:

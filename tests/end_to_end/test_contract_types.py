@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from astropy.io import fits
 
+from cpp_framework.camera.catalogue import instrument_text
+
 pytestmark = pytest.mark.slow
 
 TYPES = Path(__file__).resolve().parents[1] / "contract" / "types"
@@ -27,6 +29,7 @@ def cpp_calibration_types():
     return [
         CalibrationType(name="raises", title="raises", solve="stranger:raises", **BASE),
         CalibrationType(name="lies", title="returns something else", solve="stranger:lies", **BASE),
+        CalibrationType(name="halves", title="fails on one detector", solve="stranger:halves", **BASE),
         CalibrationType(name="dies", title="kills its worker", solve="stranger:dies", **BASE),
     ]
 
@@ -35,6 +38,17 @@ def raises(inputs, needs, config, ctx):
 
 def lies(inputs, needs, config, ctx):
     return 42
+
+def halves(inputs, needs, config, ctx):
+    import numpy as np
+    from throwaway_dark.functions import Dark
+    from cpp_framework.model import AmplifierResult
+    if ctx.detector.id == 1:
+        raise RuntimeError("detector 1 is not for me")
+    plane = np.zeros(ctx.detector.shape, np.float32)
+    amplifiers = {amp.name: AmplifierResult() for amp in ctx.detector.amplifiers}
+    return Dark(image=plane, error=plane + 1, mask=plane.astype(np.uint32), used=plane.astype(np.uint16), unit="adu",
+                amplifiers=amplifiers)
 
 def dies(inputs, needs, config, ctx):
     import os
@@ -138,6 +152,56 @@ def test_a_failing_unit_is_named_and_nothing_is_left(repo: Path, cpp, env, name:
     assert words in done.stderr
     assert set((repo / "products").rglob("*.fits")) == products
     assert not list((repo / "staging").iterdir())
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory, cpp) -> Path:
+    """A repository of a camera with two detectors."""
+    folder = tmp_path_factory.mktemp("two")
+    text = instrument_text("simcam")
+    start, end = text.index("detectors:\n") + len("detectors:\n"), text.index("header:")
+    first = text[start:end].rstrip() + "\n"
+    second = first.replace("id: 0", "id: 1", 1).replace("name: S00", "name: S01", 1)
+    camera = (text[:start] + first + second + text[end:]).replace("simcam", "twocam")
+    (folder / "two.yaml").write_text(camera)
+    cpp("sim", folder / "raw", "--instrument", folder / "two.yaml", "--bias", 3, "--flat", 4)
+    cpp("init", folder / "repo", "--instrument", folder / "two.yaml")
+    cpp("ingest", folder / "raw", "--repo", folder / "repo")
+    return folder / "repo"
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_one_failing_unit_does_not_stop_the_other(two: Path, cpp, env, jobs: int) -> None:
+    arguments = ["--type", "halves", "--label", f"jobs{jobs}", "--jobs", jobs, "--json"]
+    units = json.loads(cpp("produce", *arguments, cwd=two, env=env, code=6).stdout)["units"]
+    assert [unit["state"] for unit in units] == ["made", "failed"]
+    assert "detector 1 is not for me" in units[1]["reason"]
+
+
+def test_a_pool_sees_all_detectors(two: Path, cpp, env) -> None:
+    units = json.loads(cpp("produce", "--type", "throwaway_gains", "--json", cwd=two, env=env).stdout)["units"]
+    assert [unit["state"] for unit in units] == ["made", "made"]
+    levels = [
+        json.loads(cpp("show", unit["product"], "--json", cwd=two, env=env).stdout)["metrics"]["level"]
+        for unit in units
+    ]
+    assert levels[0] == levels[1]  # one level for the whole focal plane
+
+
+def test_broken_plugins_are_listed_and_harm_nothing(repo: Path, cpp, tmp_path: Path) -> None:
+    meta = tmp_path / "broken-0.1.dist-info"
+    meta.mkdir()
+    (meta / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 0.1\n")
+    (meta / "entry_points.txt").write_text("[cpp_framework]\nno_import = no_such_module\nzz_again = again\n")
+    (tmp_path / "again.py").write_text(FAILING.replace('name="raises"', 'name="bias"'))
+    env = {"PYTHONPATH": str(tmp_path)}
+    listed = {one["name"]: one for one in json.loads(cpp("plugins", "--json", env=env).stdout)["plugins"]}
+    assert "no_such_module" in listed["no_import"]["problem"]
+    assert "declared by both cpp-bias and broken" in listed["zz_again"]["problem"]
+    assert listed["bias"]["problem"] == ""
+    done = cpp("produce", "--type", "bias", "--json", cwd=repo, env=env)
+    assert _made(done)["state"] in ("made", "up to date")
+    assert "plugin no_import of broken is broken: cpp plugins" in done.stderr
 
 
 def test_a_killed_worker_is_told_with_a_hint(repo: Path, cpp, env) -> None:
