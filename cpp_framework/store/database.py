@@ -117,8 +117,12 @@ class Database:
     def _connect(self) -> sqlite3.Connection:
         # isolation_level=None: the driver must not begin transactions of its own, `_begin` does.
         connection = sqlite3.connect(self._uri, uri=True, timeout=self._timeout, isolation_level=None)
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA synchronous = FULL")
+        try:
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA synchronous = FULL")
+        except sqlite3.Error:
+            connection.close()
+            raise
         return connection
 
     @contextmanager

@@ -164,6 +164,7 @@ def test_damaged_row_is_named(store: Store, put, damaged: bytes) -> None:
     put(store)
     with sqlite3.connect(store.root / REGISTRY) as connection:
         connection.execute("UPDATE product SET provenance = CAST(? AS TEXT), key = CAST(? AS TEXT)", (damaged, damaged))
+    connection.close()
     with pytest.raises(StoreError, match=r"^index ") as caught:
         store.header(store.products()[0])
     assert caught.value.hint == "restore it from a backup"
