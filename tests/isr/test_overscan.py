@@ -66,8 +66,18 @@ def test_whole_section_gives_every_line_one_level(method: str, reference: object
     # The plain median of integers is an integer: the interpolated one is nearer to the mean.
     expected = clean.mean() if method == "mean" else _grouped_median(section.ravel())
     assert levels.values[0] == pytest.approx(expected, abs=1e-3)
-    assert levels.noise is not None
-    assert levels.variance == pytest.approx(levels.noise.value**2 / 6000, rel=0.6)
+
+
+@pytest.mark.parametrize("method", ["median", "mean"])
+def test_the_one_level_of_a_section_scatters_as_it_says(method: str) -> None:
+    sections, rng = 1500, np.random.default_rng(8)
+    pulls = []
+    for _ in range(sections):
+        truth = rng.uniform(1000, 1001)
+        levels = _levels(np.round(rng.normal(truth, 6.0, (20, 30))).astype(np.float32), method)
+        pulls.append((levels.values[0] - truth) / math.sqrt(levels.variance))
+    assert abs(np.mean(pulls)) < 4 / math.sqrt(sections)
+    assert np.sqrt(np.mean(np.square(pulls))) == pytest.approx(1, abs=4 / math.sqrt(2 * sections))
 
 
 @pytest.mark.parametrize("method", ["median", "mean"])
