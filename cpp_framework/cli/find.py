@@ -113,7 +113,7 @@ def _outcome(repository: Repository, record: ProductRecord) -> str:
 
 
 def _product_row(one: ProductRecord, outcome: str) -> tuple[Any, ...]:
-    from cpp_framework.store.products import readable
+    from cpp_framework.store.keys import readable
 
     key = " ".join(f"{name}={readable(value)}" for name, value in one.key.items() if name != "detector")
     return (one.short, one.type, one.label, one.instrument, one.detector, key, one.run, outcome, one.digest[:12])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -184,6 +184,18 @@ class Verdict(BaseModel):
         """Checks that are neither PASS nor NOT_RUN: failures first, then warnings, each by margin."""
         bad = [check for check in self.checks if check.status not in (Status.PASS, Status.NOT_RUN)]
         return sorted(bad, key=lambda one: (one.status == Status.WARN, one.margin is not None, one.margin or 0.0))
+
+    def waiving(self, names: Collection[str]) -> Verdict:
+        """The verdict as it would be without the checks of these names; the outcome follows from the others."""
+        checks = tuple(check for check in self.checks if check.name not in names)
+        promised = tuple(name for name in self.promised if name not in names)
+        return self.model_copy(update={"checks": checks, "promised": promised})
+
+    @property
+    def waivable(self) -> set[str]:
+        """Names of checks that keep the product from being certified: failed, not finite, or missing."""
+        failed = {check.name for check in self.problems() if check.status is not Status.WARN}
+        return failed | {check.name for check in self.checks if check.dead} | set(self.missing)
 
     def _repr_html_(self) -> str:
         from cpp_framework.model.describe import verdict_html

@@ -1,15 +1,19 @@
-"""Collections: runs (what one invocation made) and chains (runs of one type and label, newest first)."""
+"""Collections, with Butler's four kinds.
+
+A run holds what one invocation made; a chain the runs of one type and label, newest first; a tagged collection what
+somebody put there; a calibration collection what is certified, each product for its range of time.
+"""
 
 from __future__ import annotations
 
 import re
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from cpp_framework.errors import ConfigError, ConflictError
 from cpp_framework.store.clock import now_tai_ns
 from cpp_framework.store.records import Collection, CollectionKind
-from cpp_framework.store.schema import chain_member, collection, product
+from cpp_framework.store.schema import chain_member, collection, line, product, tag_member, validity
 
 
 def chain_name(type_name: str, label: str = "") -> str:
@@ -43,7 +47,7 @@ def start_run(connection: Connection, type_name: str, label: str, instant: str) 
 def add_to_chain(connection: Connection, run: str) -> None:
     """Put a run at the front of the chain it is named after, unless it is in it."""
     chain = run.rpartition("/")[0]
-    if _kind(connection, chain) is None:
+    if kind_of(connection, chain) is None:
         _add(connection, chain, CollectionKind.CHAINED)
     members = select(func.max(chain_member.c.position)).where(chain_member.c.chain == chain)
     if connection.execute(members.where(chain_member.c.member == run)).scalar() is None:
@@ -53,7 +57,7 @@ def add_to_chain(connection: Connection, run: str) -> None:
 
 def check_run(connection: Connection, run: str) -> None:
     """Raise `ConflictError` unless ``run`` is a run of this repository."""
-    if _kind(connection, run) != CollectionKind.RUN:
+    if kind_of(connection, run) != CollectionKind.RUN:
         raise ConflictError(f"{run!r} is not a run of this repository", hint="Store.new_run() starts one")
 
 
@@ -64,25 +68,61 @@ def list_collections(connection: Connection) -> list[Collection]:
     members: dict[str, list[str]] = {}
     for row in connection.execute(select(chain_member).order_by(chain_member.c.position.desc())):
         members.setdefault(row.chain, []).append(row.member)
+    counted = {**runs, **_counts_of_chosen(connection)}
     found = []
     for row in connection.execute(select(collection).order_by(collection.c.created, collection.c.name)):
         kind = CollectionKind(row.kind)
         inside = tuple(members.get(row.name, ()))
-        count = runs.get(row.name, 0) if kind is CollectionKind.RUN else sum(runs.get(run, 0) for run in inside)
+        chained = kind is CollectionKind.CHAINED
+        count = sum(runs.get(run, 0) for run in inside) if chained else counted.get(row.name, 0)
         if count:
             found.append(Collection(row.name, kind, inside, count))
     return sorted(found, key=lambda one: one.kind is not CollectionKind.RUN)
 
 
-def runs_of(connection: Connection, name: str) -> list[str]:
-    """The runs a collection name stands for: itself if it is a run, else the members of the chain."""
-    if _kind(connection, name) == CollectionKind.RUN:
-        return [name]
-    query = select(chain_member.c.member).where(chain_member.c.chain == name)
-    return list(connection.execute(query.order_by(chain_member.c.position.desc())).scalars())
+def ensure(connection: Connection, name: str, kind: CollectionKind) -> None:
+    """Make a tagged or calibration collection, unless it is there.
+
+    Raises
+    ------
+    ConfigError
+        The name has characters a collection's name must not have.
+    ConflictError
+        A collection of another kind has this name, or the name belongs to runs and chains.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_+./-]{0,99}", name) or ".." in name or name.endswith("/"):
+        raise ConfigError(f"{name!r} is no name for a collection", hint="letters, digits and '_ + - . /', at most 100")
+    there = kind_of(connection, name)
+    if there not in (None, kind) or (there is None and name.startswith("ci_cpp_")):
+        what = f"is a collection of kind {there} already" if there else "begins like the runs cpp makes itself"
+        raise ConflictError(f"{name!r} {what}; kind {kind} is wanted", hint="choose another name")
+    if there is None:
+        _add(connection, name, kind)
 
 
-def _kind(connection: Connection, name: str) -> str | None:
+def members(connection: Connection, name: str) -> ColumnElement[bool]:
+    """The condition that a product is in a collection; for a calibration collection: that it is valid at some time."""
+    kind = kind_of(connection, name)
+    if kind == CollectionKind.TAGGED:
+        return product.c.id.in_(select(tag_member.c.product).where(tag_member.c.collection == name))
+    if kind == CollectionKind.CALIBRATION:
+        valid = select(validity.c.product).join(line, line.c.sequence == validity.c.line)
+        return product.c.id.in_(valid.where(line.c.collection == name))
+    chained = select(chain_member.c.member).where(chain_member.c.chain == name)
+    return (product.c.run == name) | product.c.run.in_(chained)
+
+
+def _counts_of_chosen(connection: Connection) -> dict[str, int]:
+    """Numbers of products in tagged and calibration collections."""
+    tagged = select(tag_member.c.collection, func.count()).group_by(tag_member.c.collection)
+    products = func.count(validity.c.product.distinct())
+    valid = select(line.c.collection, products).join(validity, line.c.sequence == validity.c.line)
+    rows = [*connection.execute(tagged), *connection.execute(valid.group_by(line.c.collection))]
+    return {row[0]: row[1] for row in rows}
+
+
+def kind_of(connection: Connection, name: str) -> str | None:
+    """Kind of a collection; None if there is none of this name."""
     return connection.execute(select(collection.c.kind).where(collection.c.name == name)).scalar()
 
 

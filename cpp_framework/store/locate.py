@@ -1,13 +1,17 @@
-"""Finding the repository a command works on."""
+"""Finding the repository a command works on, and where its index is kept."""
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
-from cpp_framework.errors import NotFoundError
+from cpp_framework.errors import NotFoundError, StoreError
 
 REGISTRY = "registry.sqlite3"
+"""The index of a repository that keeps its own."""
+ELSEWHERE = "registry.json"
+"""Names the database server of a repository whose index is there: ``{"format": 1, "url": …, "schema": …}``."""
 VARIABLE = "CPP_REPO"
 
 
@@ -25,12 +29,41 @@ def find_repository(path: Path | str | None = None) -> Path:
         return _checked(Path(named), f"${VARIABLE}")
     here = _here()
     for folder in (here, *here.parents):
-        if (folder / REGISTRY).is_file():
+        if is_repository(folder):
             return folder
     raise NotFoundError(
         f"no repository: {here} and the folders above it have no {REGISTRY}, and ${VARIABLE} is not set",
         hint="`cpp init` makes one here; --repo PATH names another",
     )
+
+
+def is_repository(folder: Path) -> bool:
+    """Whether ``folder`` is the root of a repository."""
+    return (folder / REGISTRY).is_file() or (folder / ELSEWHERE).is_file()
+
+
+def write_elsewhere(url: str, schema: str) -> str:
+    """Text of the file that names the database server of a repository."""
+    return json.dumps({"format": 1, "url": url, "schema": schema}, indent=1) + "\n"
+
+
+def read_elsewhere(root: Path) -> tuple[str, str]:
+    """URL and schema of the database server that keeps the index of ``root``.
+
+    Raises
+    ------
+    StoreError
+        The file cannot be understood.
+    """
+    path = root / ELSEWHERE
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        url, schema = document["url"], document["schema"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{path} does not name a database: {error}", hint="restore it from a backup") from error
+    if document.get("format") != 1 or not isinstance(url, str) or not isinstance(schema, str):
+        raise StoreError(f"{path} does not name a database of format 1", hint="restore it from a backup")
+    return url, schema
 
 
 def _here() -> Path:
@@ -43,7 +76,7 @@ def _here() -> Path:
 def _checked(root: Path, said_by: str) -> Path:
     root = root.expanduser()
     root = root if root.is_absolute() else _here() / root
-    if not (root / REGISTRY).is_file():
+    if not is_repository(root):
         raise NotFoundError(
             f"{said_by} names {root}, which is not a repository (it has no {REGISTRY})", hint=f"cpp init {root}"
         )

@@ -12,10 +12,11 @@ from sqlalchemy import ColumnElement, Connection, Row, or_, select
 
 from cpp_framework.errors import AmbiguousError, NotFoundError
 from cpp_framework.model.header import Header, InputRecord, NeedRecord
-from cpp_framework.model.identity import canonical_json, looks_like_prefix
+from cpp_framework.model.identity import looks_like_prefix
 from cpp_framework.store.clock import now_tai_ns
-from cpp_framework.store.collections import runs_of
+from cpp_framework.store.collections import members
 from cpp_framework.store.files import safe_name
+from cpp_framework.store.keys import key_text, plain_key, readable
 from cpp_framework.store.records import ProductRecord, short_of
 from cpp_framework.store.schema import product, product_input, product_need
 
@@ -51,7 +52,7 @@ def make_record(header: Header, path: str, size: int, sha256: str) -> ProductRec
         stored=now_tai_ns(),
         begin=header.begin,
         end=header.end,
-        key=json.loads(canonical_json(header.key)),
+        key=plain_key(header.key),
     )
 
 
@@ -59,7 +60,7 @@ def insert(connection: Connection, record: ProductRecord, header: Header) -> Non
     """Write all rows of one product."""
     row = asdict(record) | {
         "short": record.short,
-        "key": canonical_json(record.key).decode(),
+        "key": key_text(record.key),
         "provenance": header.model_dump_json(exclude=_ELSEWHERE),
     }
     connection.execute(product.insert(), row)
@@ -83,8 +84,8 @@ def find(
         if value is not None:
             query = query.where(product.c[name] == value)
     if collection:
-        query = query.where(product.c.run.in_(runs_of(connection, collection)))
-    wanted = json.loads(canonical_json(dict(key or {})))
+        query = query.where(members(connection, collection))
+    wanted = plain_key(key or {})
     records = [_record(row) for row in connection.execute(query)]
     return [one for one in records if all(name in one.key and one.key[name] == wanted[name] for name in wanted)]
 
@@ -159,8 +160,3 @@ def _record(row: Row[Any]) -> ProductRecord:
 def _begins(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
     # A range, unlike LIKE, can use the index; 'g' follows every hexadecimal digit.
     return (column >= prefix) & (column < prefix + "g")
-
-
-def readable(value: Any) -> str:
-    """A value of a key as people write it: binning ``[2, 2]`` as ``2x2``."""
-    return "x".join(str(part) for part in value) if isinstance(value, list | tuple) else str(value)

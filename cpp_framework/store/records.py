@@ -127,6 +127,57 @@ class ProductRecord:
         return short_of(self.id)
 
 
+class Act(StrEnum):
+    """What a line of the ledger did."""
+
+    CERTIFY = "certify"
+    DECERTIFY = "decertify"
+    TAG = "tag"
+    UNTAG = "untag"
+
+
+@dataclass(frozen=True)
+class LedgerEntry:
+    """One line of the ledger of certifications and tags: what was done to a product, by whom, when and why.
+
+    ``begin`` and ``end`` (TAI nanoseconds, half-open; None is open) are the range that was certified or taken away.
+    ``verdict`` is the id of the verdict a certification rests on; ``waived`` are the checks it overruled, each with
+    its reason. ``made`` is TAI nanoseconds; ``path`` is the line's own file below the repository.
+    """
+
+    sequence: int
+    id: str
+    action: Act
+    collection: str
+    product: str
+    begin: int | None = None
+    end: int | None = None
+    verdict: str = ""
+    waived: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+    who: str = ""
+    made: int = 0
+    path: str = ""
+
+
+@dataclass(frozen=True)
+class Validity:
+    """From when to when a product is the one to use in a collection: ``begin`` ≤ t < ``end`` (TAI ns; None is open)."""
+
+    collection: str
+    product: str
+    type: str
+    instrument: str
+    detector: int
+    key: Mapping[str, Any]
+    begin: int | None
+    end: int | None
+
+    def holds(self, at: int) -> bool:
+        """Whether an instant (TAI nanoseconds) is in the range."""
+        return (self.begin is None or self.begin <= at) and (self.end is None or at < self.end)
+
+
 def short_of(identifier: str) -> str:
     """Last eight characters of an id: random, while the first ones of an UUIDv7 only tell the minute."""
     return identifier[-8:]

@@ -1,12 +1,13 @@
 """The tables of the registry. Only integers and text: exact, and the same in every database.
 
 Times are TAI nanoseconds. Whatever has more structure (an exposure, a verdict) is one JSON text beside the columns
-that are searched. A change of meaning here needs a new `SCHEMA_VERSION` and a migration.
+that are searched. A change of meaning here needs a new `FORMAT_VERSION` and a step in `upgrade`.
 """
 
 from __future__ import annotations
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     CheckConstraint,
     Column,
@@ -18,13 +19,17 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    event,
 )
 from sqlalchemy.schema import SchemaItem
 
-SCHEMA_VERSION = 1
+FORMAT_VERSION = 2
 
 _INTEGER = BigInteger().with_variant(Integer, "sqlite")
 """64 bits everywhere: in SQLite every INTEGER is, in PostgreSQL only BIGINT is."""
+
+_TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+"""Compared byte by byte everywhere: a site's locale would order ids otherwise."""
 
 metadata = MetaData()
 
@@ -36,7 +41,7 @@ def _table(name: str, *columns: SchemaItem) -> Table:
 
 
 def _text(name: str, *more: SchemaItem, primary_key: bool = False, unique: bool = False) -> Column[str]:
-    return Column(name, Text, *more, nullable=False, primary_key=primary_key, unique=unique)
+    return Column(name, _TEXT, *more, nullable=False, primary_key=primary_key, unique=unique)
 
 
 def _integer(name: str, *more: SchemaItem, primary_key: bool = False) -> Column[int]:
@@ -187,3 +192,80 @@ verdict_check = _table(
     ForeignKeyConstraint(["verdict"], ["verdict.id"]),
     Index("verdict_check_by_name", "name"),
 )
+
+line = _table(
+    "line",
+    Column("sequence", _INTEGER, primary_key=True),
+    _text("collection", ForeignKey("collection.name")),
+    _text("type"),
+    _text("instrument"),
+    _integer("detector"),
+    _text("key"),
+    UniqueConstraint("collection", "type", "instrument", "detector", "key"),
+)
+"""What can be valid at one time only once: products of one type and key, in one collection of kind CALIBRATION."""
+
+validity = _table(
+    "validity",
+    _integer("line", ForeignKey("line.sequence"), primary_key=True),
+    _integer("begin", primary_key=True),
+    _integer("end"),
+    _text("product", ForeignKey("product.id")),
+    CheckConstraint('"begin" < "end"'),
+    Index("validity_by_product", "product"),
+)
+"""The ranges in force; half-open, ends that are open are `BEGINNING` and `END_OF_TIME`."""
+
+BEGINNING, END_OF_TIME = -(2**63), 2**63 - 1
+
+tag_member = _table(
+    "tag_member",
+    _text("collection", ForeignKey("collection.name"), primary_key=True),
+    _text("product", ForeignKey("product.id"), primary_key=True),
+)
+
+ledger = _table(
+    "ledger",
+    _integer("sequence", primary_key=True),
+    _text("id", unique=True),
+    _text("action"),
+    _text("collection"),
+    _text("product"),
+    Column("begin", _INTEGER),
+    Column("end", _INTEGER),
+    _text("verdict"),
+    _text("waived"),
+    _text("note"),
+    _text("who"),
+    _integer("made"),
+    _text("path", unique=True),
+    CheckConstraint("action IN ('certify', 'decertify', 'tag', 'untag')"),
+    Index("ledger_by_product", "product"),
+    Index("ledger_by_collection", "collection"),
+)
+"""Every act that changed what is certified or tagged, in order; `line`, `validity` and `tag_member` follow from it."""
+
+trash = _table(
+    "trash",
+    _text("product", primary_key=True),
+    _text("files"),
+    _text("because"),
+    _text("who"),
+    _integer("made"),
+)
+"""Products that were removed and whose files may still be there: deletion is finished from here after a crash."""
+
+_APPEND_ONLY_SQLITE = """
+CREATE TRIGGER {table}_no_{act} BEFORE {act} ON {table}
+BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END
+"""
+_APPEND_ONLY_POSTGRESQL = """
+CREATE FUNCTION refuse_{act}_of_{table}() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $$;
+CREATE TRIGGER {table}_no_{act} BEFORE {act} ON {table}
+FOR EACH ROW EXECUTE FUNCTION refuse_{act}_of_{table}()
+"""
+for _act in ("UPDATE", "DELETE"):
+    for _dialect, _text_of in (("sqlite", _APPEND_ONLY_SQLITE), ("postgresql", _APPEND_ONLY_POSTGRESQL)):
+        _statement = DDL(_text_of.format(table="ledger", act=_act).strip())  # type: ignore[no-untyped-call]
+        event.listen(ledger, "after_create", _statement.execute_if(dialect=_dialect))
