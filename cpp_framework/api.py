@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import cache
 from pathlib import Path
@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING, Any
 from cpp_framework.camera.catalogue import instrument_text, load_instrument, read_instrument
 from cpp_framework.camera.instrument import Instrument
 from cpp_framework.declare import load
-from cpp_framework.errors import StoreError
+from cpp_framework.errors import NotFoundError, StoreError
 from cpp_framework.execute import make_executor
 from cpp_framework.model import fits as product_fits
 from cpp_framework.model.check import Verdict
 from cpp_framework.model.product import Product
+from cpp_framework.model.timespan import parse_instant
 from cpp_framework.plan import Plan, Request, make_plan
 from cpp_framework.plan.ingest import IngestReport, ingest
 from cpp_framework.plugins import Plugins, installed
 from cpp_framework.select import parse_filters
 from cpp_framework.select.filters import matches
-from cpp_framework.store import ProductRecord, Store, StoredExposure
+from cpp_framework.store import LedgerEntry, ProductRecord, Store, StoredExposure
+from cpp_framework.store.clock import now_tai_ns
 from cpp_framework.store.locate import find_repository
 
 if TYPE_CHECKING:
@@ -143,6 +145,76 @@ class Repository:
     def products(self, **fields: Any) -> list[ProductRecord]:
         """Records of stored products, newest first: ``type=``, ``instrument=``, ``detector=``, ``label=``, ``run=``."""
         return self.store.products(**fields)
+
+    def newest(self, **fields: Any) -> list[ProductRecord]:
+        """The newest product of each type, instrument, detector, label and key among those `products` would list."""
+        found: dict[str, ProductRecord] = {}
+        for record in self.products(**fields):
+            key = repr((record.type, record.instrument, record.detector, record.label, sorted(record.key.items())))
+            found.setdefault(key, record)
+        return list(found.values())
+
+    def certify(
+        self,
+        products: Sequence[str],
+        begin: str,
+        end: str = "open",
+        *,
+        collection: str = "",
+        supersede: bool = False,
+        waive: Mapping[str, str] | None = None,
+        note: str = "",
+    ) -> list[LedgerEntry]:
+        """Make verified products valid from ``begin`` to ``end`` (UTC dates, half-open, or ``open``): all, or none.
+
+        Raises as `Store.certify`.
+        """
+        entries = self.store.certify(
+            products, parse_instant(begin), parse_instant(end),
+            collection=collection, supersede=supersede, waive=waive, note=note,
+        )  # fmt: skip
+        self._tell(entries)
+        return entries
+
+    def decertify(
+        self, products: Sequence[str], begin: str = "open", end: str = "open", *, collection: str = "", note: str = ""
+    ) -> list[LedgerEntry]:
+        """Take the validity of products away for a range. Raises as `Store.decertify`."""
+        entries = self.store.decertify(
+            products, parse_instant(begin), parse_instant(end), collection=collection, note=note
+        )
+        self._tell(entries)
+        return entries
+
+    def best(
+        self, type: str, at: str = "", *, instrument: str = "", detector: int = 0, collection: str = "", **key: Any
+    ) -> Product:
+        """The product certified for an instant (a UTC date; by default now); ``key`` tells the filter, binning …
+
+        Raises
+        ------
+        NotFoundError
+            None is certified for it, or the repository has several instruments and none is named.
+        """
+        instant = parse_instant(at) if at else now_tai_ns()
+        name = instrument or self._only_instrument()
+        found = None if instant is None else self.store.best(type, name, detector, instant, key, collection)
+        if found is None:
+            raise NotFoundError(
+                f"no {type} of {name} detector {detector} is certified for {at or 'now'}",
+                hint="cpp find --products lists what there is; cpp certify makes one valid",
+            )
+        return self.product(found.product)
+
+    def _only_instrument(self) -> str:
+        names = self.store.instruments()
+        if len(names) != 1:
+            raise NotFoundError(f"{self.root} has {len(names)} instruments: {', '.join(names)}", hint="name one")
+        return names[0]
+
+    def _tell(self, entries: Sequence[LedgerEntry]) -> None:
+        for entry in entries:
+            self.plugins.event(name=str(entry.action), product=entry.product, collection=entry.collection)
 
     def verdicts(self, prefix: str) -> list[Verdict]:
         """Verdicts on a product, newest first."""

@@ -45,4 +45,4 @@ def cpp_commands(app: Any) -> None:
 
 @hookspec
 def cpp_event(event: Mapping[str, Any]) -> None:
-    """Observe what happens: run started, unit finished, product stored, verdict reached."""
+    """Observe what happens: run started, unit finished, product stored, verdict reached, certified."""

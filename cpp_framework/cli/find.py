@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,7 @@ from cpp_framework.errors import ConfigError
 
 if TYPE_CHECKING:
     from cpp_framework.api import Repository
-    from cpp_framework.store import ProductRecord, StoredExposure
+    from cpp_framework.store import ProductRecord, StoredExposure, Validity
 
 PRODUCT_FIELDS = ("type", "instrument", "detector", "label", "run")
 
@@ -82,13 +83,14 @@ def _exposure_json(stored: StoredExposure) -> dict[str, Any]:
 
 def _products(repository: Repository, filters: list[str], as_json: bool) -> None:
     found = repository.products(**_product_fields(filters))
-    rows = [(one, _outcome(repository, one)) for one in found]
+    outcomes = repository.store.outcomes()
+    valid = _validities(repository)
     if as_json:
-        print_json(products=[_product_json(repository, one, outcome) for one, outcome in rows])
+        print_json(products=[_product_json(repository, one, outcomes, valid) for one in found])
         return
-    columns = ("product", "type", "label", "instrument", "detector", "key", "run", "verdict", "digest")
-    print_table("", columns, [_product_row(one, outcome) for one, outcome in rows])
-    say(f"{len(found)} products")
+    columns = ("product", "type", "label", "instrument", "detector", "key", "run", "verdict", "valid (UTC)")
+    print_table("", columns, [_product_row(one, outcomes, valid) for one in found], whole=("product", "verdict"))
+    say(f"{len(found)} product{'s' if len(found) != 1 else ''}")
 
 
 def _product_fields(filters: list[str]) -> dict[str, Any]:
@@ -107,22 +109,35 @@ def _product_fields(filters: list[str]) -> dict[str, Any]:
     return fields
 
 
-def _outcome(repository: Repository, record: ProductRecord) -> str:
-    verdicts = repository.store.verdicts(record.id)
-    return verdicts[0].outcome.value if verdicts else "not verified"
+def _validities(repository: Repository) -> dict[str, list[Validity]]:
+    """Ranges in force by product."""
+    found: dict[str, list[Validity]] = {}
+    for one in repository.store.validities():
+        found.setdefault(one.product, []).append(one)
+    return found
 
 
-def _product_row(one: ProductRecord, outcome: str) -> tuple[Any, ...]:
+def _product_row(
+    one: ProductRecord, outcomes: Mapping[str, str], valid: Mapping[str, list[Validity]]
+) -> tuple[Any, ...]:
     from cpp_framework.store.keys import readable
+    from cpp_framework.store.ledger import range_text
+
+    outcome = outcomes.get(one.id, "not verified")
+    ranges = ", ".join(range_text(some.begin, some.end) for some in valid.get(one.id, []))
 
     key = " ".join(f"{name}={readable(value)}" for name, value in one.key.items() if name != "detector")
-    return (one.short, one.type, one.label, one.instrument, one.detector, key, one.run, outcome, one.digest[:12])
+    return (one.short, one.type, one.label, one.instrument, one.detector, key, one.run, outcome, ranges)
 
 
-def _product_json(repository: Repository, one: ProductRecord, outcome: str) -> dict[str, Any]:
+def _product_json(
+    repository: Repository, one: ProductRecord, outcomes: Mapping[str, str], valid: Mapping[str, list[Validity]]
+) -> dict[str, Any]:
     from dataclasses import asdict
 
-    return {**asdict(one), "path": str(Path(repository.store.path(one))), "verdict": outcome}
+    ranges = [{"collection": some.collection, "begin": some.begin, "end": some.end} for some in valid.get(one.id, [])]
+    verdict = outcomes.get(one.id, "not verified")
+    return {**asdict(one), "path": str(Path(repository.store.path(one))), "verdict": verdict, "valid": ranges}
 
 
 def _date(tai_ns: int | None) -> str:

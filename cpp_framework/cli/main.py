@@ -16,7 +16,8 @@ from cpp_framework.errors import CppError
 from cpp_framework.plugins import installed
 
 VERBS = (
-    "init", "ingest", "find", "flag", "plan", "produce", "verify", "show", "explain", "instrument", "plugins", "sim"
+    "init", "ingest", "find", "flag", "plan", "produce", "verify", "certify", "show", "explain",
+    "instrument", "plugins", "sim",
 )  # fmt: skip
 
 INTERRUPTED = 130

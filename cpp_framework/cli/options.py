@@ -40,6 +40,12 @@ UseOption = Annotated[list[str] | None, typer.Option("--use", help="Product for 
 UncertifiedOption = Annotated[
     bool, typer.Option("--allow-uncertified", help="Serve needs with the newest verified product.")
 ]
+CollectionOption = Annotated[
+    str, typer.Option("--collection", help="Calibration collection; the instrument's (INSTRUMENT/calib) by default.")
+]
+AtOption = Annotated[
+    str, typer.Option("--at", help="Look needs up for this instant (UTC), not for the exposures' own dates.")
+]
 
 
 def open_repository(repo: Path | None, *, write: bool = True) -> Repository:
@@ -66,8 +72,11 @@ def make_request(
     config: Path | None,
     use: list[str] | None,
     allow_uncertified: bool,
+    collection: str = "",
+    at: str = "",
 ) -> Request:
     """Gather a request from the options of `plan` and `produce`."""
+    from cpp_framework.model.timespan import parse_instant
     from cpp_framework.plan import Request
 
     filters = list(selected or [])
@@ -83,6 +92,8 @@ def make_request(
         config_file=config,
         use=dict(_pair(one) for one in use or ()),
         allow_uncertified=allow_uncertified,
+        collection=collection,
+        at=parse_instant(at) if at else None,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 JSON_FORMAT = 1
 """Version of the layout of every JSON document printed."""
 
-_INSTANTS = ("begin", "end")
+_INSTANTS = ("begin", "end", "made")
 _WIDE = 240
 
 

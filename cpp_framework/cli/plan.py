@@ -30,6 +30,8 @@ def register(app: typer.Typer) -> None:
         config: options.ConfigOption = None,
         use: options.UseOption = None,
         allow_uncertified: options.UncertifiedOption = False,
+        collection: options.CollectionOption = "",
+        at: options.AtOption = "",
         repo: options.RepoOption = None,
         as_json: options.JsonOption = False,
     ) -> None:
@@ -49,6 +51,8 @@ def register(app: typer.Typer) -> None:
             config,
             use,
             allow_uncertified,
+            collection,
+            at,
         )
         planned = options.open_repository(repo).plan(request)
         if as_json:

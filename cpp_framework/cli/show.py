@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -58,6 +59,7 @@ def _print(repository: Repository, product: Product, path: str) -> None:
     lines = summary(product) | {"file": path, "made": product.header.created + " UTC"}
     verdicts = repository.verdicts(product.header.id)
     lines["verdict"] = verdicts[0].outcome.value if verdicts else "not verified yet (cpp verify)"
+    lines |= _standing(repository, product.header.id)
     print_table("", ("", "product"), list(lines.items()))
     quantities = list(dict.fromkeys(name for amp in product.amplifiers.values() for name in amp.values))
     units = {name: one.unit for amp in product.amplifiers.values() for name, one in amp.values.items()}
@@ -69,6 +71,21 @@ def _print(repository: Repository, product: Product, path: str) -> None:
     print_table("amplifiers", ("amplifier", "status", *columns, "reason"), rows)
     if product.refused:
         print_table("refused when solving", ("exposure", "reason"), list(product.refused.items()))
+
+
+def _standing(repository: Repository, product_id: str) -> dict[str, str]:
+    """Where and when the product is valid, what was waived for that, and its tags."""
+    from cpp_framework.store.ledger import range_text
+
+    valid = repository.store.validities(product=product_id)
+    history = repository.store.ledger(product=product_id)
+    waived = {f"{name}: {because}": None for entry in history for name, because in entry.waived.items()}
+    lines = {
+        "valid (UTC)": "; ".join(f"{range_text(one.begin, one.end)} in {one.collection}" for one in valid),
+        "waived": "; ".join(waived),
+        "tags": ", ".join(repository.store.tags(product_id)),
+    }
+    return {name: text for name, text in lines.items() if text}
 
 
 def _measured(one: Any) -> str:
@@ -141,4 +158,6 @@ def _as_json(repository: Repository, product: Product, path: str) -> dict[str, A
         "refused": dict(product.refused),
         "planes": {name: [str(plane.dtype), list(plane.shape)] for name, plane in product.planes().items()},
         "verdict": verdicts[0].outcome.value if verdicts else None,
+        "valid": [asdict(one) for one in repository.store.validities(product=product.header.id)],
+        "ledger": [asdict(one) for one in repository.store.ledger(product=product.header.id)],
     }

@@ -50,23 +50,31 @@ def register(app: typer.Typer) -> None:
         else:
             for verdict in verdicts:
                 print_verdict(verdict, details=details)
+            _next(verdicts, options.repo_words(repo))
         raise typer.Exit(0 if merge(verdicts) in (Outcome.PASS, Outcome.WARN) else 4)
+
+
+def _next(verdicts: list[Verdict], where: str) -> None:
+    """Tell what follows: certifying what passed."""
+    from cpp_framework.model.check import Outcome
+    from cpp_framework.store.records import short_of
+
+    good = [short_of(one.product) for one in verdicts if one.outcome in (Outcome.PASS, Outcome.WARN)]
+    if good:
+        say(f"next: cpp certify {' '.join(good[:4])}{' …' if len(good) > 4 else ''} --begin DATE{where}")
 
 
 def _newest(repository: Repository, calibration_type: str) -> list[str]:
     """Ids of the newest product of each instrument, detector, key and label."""
     if calibration_type:
         repository.plugins.type(calibration_type)
-    newest: dict[str, str] = {}
-    for record in repository.products(**({"type": calibration_type} if calibration_type else {})):
-        key = repr((record.type, record.instrument, record.detector, record.label, sorted(record.key.items())))
-        newest.setdefault(key, record.id)
+    newest = repository.newest(**({"type": calibration_type} if calibration_type else {}))
     if not newest:
         raise InputsMissingError(
             f"no {calibration_type or 'product'} in {repository.root} to verify",
             hint="cpp produce --type TYPE makes one",
         )
-    return list(newest.values())
+    return [record.id for record in newest]
 
 
 def print_verdict(verdict: Verdict, *, details: bool) -> None:

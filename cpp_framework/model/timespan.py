@@ -43,6 +43,17 @@ def to_tai_ns(text: str | float, scale: str = "utc") -> int:
     return whole + round(float(time.jd2) * _DAY)
 
 
+def parse_instant(text: str) -> int | None:
+    """An instant as people type it: an ISO date, with or without time and a final ``Z`` (UTC), or ``open`` (None).
+
+    Raises
+    ------
+    ConfigError
+        The text is not a date.
+    """
+    return None if text.strip().lower() == "open" else to_tai_ns(text.strip().removesuffix("Z"))
+
+
 def to_iso(tai_ns: int, scale: str = "utc") -> str:
     """Write TAI nanoseconds as an ISO date in the given scale."""
     from astropy.time import Time

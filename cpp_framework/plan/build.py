@@ -32,6 +32,13 @@ class _Draft:
     chosen: Mapping[str, tuple[Exposure, ...]]
     refused: tuple[Refusal, ...]
     notes: tuple[str, ...] = ()
+    dated: int | None = None
+
+    @property
+    def instants(self) -> list[int | None]:
+        """When its exposures began; for a type made from a product only, when that product's exposures did."""
+        begins = [one.begin for chosen in self.chosen.values() for one in chosen]
+        return begins or [self.dated]
 
 
 def make_plan(request: Request, store: Store, instruments: Callable[[str], Instrument], plugins: Plugins) -> Plan:
@@ -145,7 +152,7 @@ def _drafts_from_products(calibration: CalibrationType, request: Request, store:
     for record in [store.product(named)] if named else store.products(type=required):
         if request.instrument in ("", record.instrument):
             key = {"detector": record.detector, **record.key}
-            draft = _Draft(record.instrument, record.detector, key, {}, ())
+            draft = _Draft(record.instrument, record.detector, key, {}, (), dated=record.begin)
             drafts.setdefault(repr((record.instrument, sorted(key.items()))), draft)
     return list(drafts.values())
 
@@ -194,7 +201,7 @@ def _unit(
     )
     try:
         _enough(unit, calibration)
-        needs = resolve_needs(calibration, request, store, draft.instrument, draft.detector, draft.key)
+        needs = resolve_needs(calibration, request, store, draft.instrument, draft.detector, draft.key, draft.instants)
     except UserError as error:
         return replace(unit, blocked=str(error), hint=error.hint)
     return _with_recipe(unit, needs, calibration, instruments(draft.instrument), settings, store)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cpp_framework.declare import CalibrationType
 from cpp_framework.errors import IncompatibleError, InputsMissingError
 from cpp_framework.model.check import Outcome
 from cpp_framework.model.header import NeedRecord
+from cpp_framework.model.timespan import to_iso
 from cpp_framework.plan.unit import Need, Request
-from cpp_framework.store import ProductRecord, Store
+from cpp_framework.store import ProductRecord, Store, Validity
+from cpp_framework.store.keys import agrees
+from cpp_framework.store.ledger import range_text
+from cpp_framework.store.ledger_store import default_collection
+from cpp_framework.store.records import short_of
 
 
 def resolve_needs(
@@ -20,31 +25,84 @@ def resolve_needs(
     instrument: str,
     detector: int,
     key: Mapping[str, Any],
+    instants: Sequence[int | None],
 ) -> dict[str, Need]:
     """Resolve every required type to a stored product.
 
-    The order is ``--use TYPE=ID``, then with ``allow_uncertified`` the newest product whose verification passed.
-    An optional need that nothing serves is left out.
+    The order is ``--use TYPE=ID``; the product certified for the exposures' dates; with ``allow_uncertified`` the
+    newest product whose verification passed. An optional need that nothing serves is left out.
+
+    Parameters
+    ----------
+    instants : sequence of int or None
+        When the exposures began (TAI nanoseconds; None where nobody knows). ``request.at`` takes their place.
 
     Raises
     ------
     InputsMissingError
         A required need has no product.
     IncompatibleError
-        The product named by ``--use`` is of another instrument or detector.
+        The product named by ``--use`` is of another instrument or detector, or the exposures lie in the validity of
+        several products.
     """
+    dates = [request.at] if request.at is not None else sorted({one for one in instants if one is not None})
+    collection = request.collection or default_collection(instrument)
     found: dict[str, Need] = {}
     for required in calibration.requires:
-        if required.type in request.use:
-            found[required.type] = _forced(request.use[required.type], required.type, store, instrument, detector)
-        elif request.allow_uncertified and (record := _newest(required.type, store, instrument, detector, key)):
-            found[required.type] = _need(record, store, "newest verified")
+        name = required.type
+        if name in request.use:
+            found[name] = _forced(request.use[name], name, store, instrument, detector)
+        elif valid := _certified(name, store, instrument, detector, key, dates, collection):
+            found[name] = _need(store.product(valid.product), store, _why(valid))
+        elif request.allow_uncertified and (record := _newest(name, store, instrument, detector, key)):
+            found[name] = _need(record, store, "newest verified")
         elif not required.optional:
+            when = f"for {to_iso(dates[0])[:19]}Z" if dates else "(its exposures have no date: --at DATE tells it)"
             raise InputsMissingError(
-                f"{calibration.name} of {instrument} detector {detector} needs a {required.type}; none is chosen",
-                hint=f"cpp produce --type {required.type}, then --use {required.type}=ID or --allow-uncertified",
+                f"{calibration.name} of {instrument} detector {detector} needs a {name}; "
+                f"none is certified in {collection} {when}",
+                hint=f"cpp produce --type {name}, cpp verify, cpp certify; or --use {name}=ID, or --allow-uncertified",
             )
     return found
+
+
+def _certified(
+    type_name: str,
+    store: Store,
+    instrument: str,
+    detector: int,
+    key: Mapping[str, Any],
+    dates: Sequence[int],
+    collection: str,
+) -> Validity | None:
+    """The one product that is valid for all dates; None if none is for any of them."""
+
+    def best(at: int) -> Validity | None:
+        return store.best(type_name, instrument, detector, at, key, collection)
+
+    if not dates:
+        return None
+    first, last = best(dates[0]), best(dates[-1])
+    if first == last:  # a range has no gaps, so what lies between is in it too
+        return first
+    found = {at: best(at) for at in dates}
+    if len({one.product if one else "" for one in found.values()}) == 1:
+        return first
+    listed = "; ".join(dict.fromkeys(_range(one, at) for at, one in found.items()))
+    raise IncompatibleError(
+        f"the exposures lie in more than one range of validity of the {type_name} in {collection}: {listed}",
+        hint=f"select the exposures of one range (--night, --select), or --use {type_name}=ID",
+    )
+
+
+def _range(valid: Validity | None, at: int) -> str:
+    if valid is None:
+        return f"none at {to_iso(at)[:19]}Z"
+    return f"{short_of(valid.product)} for {range_text(valid.begin, valid.end)}"
+
+
+def _why(valid: Validity) -> str:
+    return f"certified in {valid.collection} for {range_text(valid.begin, valid.end)}"
 
 
 def _forced(prefix: str, type_name: str, store: Store, instrument: str, detector: int) -> Need:
@@ -61,18 +119,12 @@ def _forced(prefix: str, type_name: str, store: Store, instrument: str, detector
 def _newest(
     type_name: str, store: Store, instrument: str, detector: int, key: Mapping[str, Any]
 ) -> ProductRecord | None:
-    """Newest product with a passing verdict whose key agrees where both have the field."""
+    """Newest product with a passing verdict whose key agrees."""
     for record in store.products(type=type_name, instrument=instrument, detector=detector):
-        agrees = all(_same(record.key[field], value) for field, value in key.items() if field in record.key)
-        verdicts = store.verdicts(record.id)
-        if agrees and verdicts and verdicts[0].outcome in (Outcome.PASS, Outcome.WARN):
+        verdicts = store.verdicts(record.id) if agrees(record.key, key) else []
+        if verdicts and verdicts[0].outcome in (Outcome.PASS, Outcome.WARN):
             return record
     return None
-
-
-def _same(stored: Any, value: Any) -> bool:
-    # Keys come back from JSON, where a tuple is a list.
-    return bool(stored == (list(value) if isinstance(value, tuple) else value))
 
 
 def _need(record: ProductRecord, store: Store, why: str) -> Need:

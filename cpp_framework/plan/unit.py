@@ -16,7 +16,8 @@ class Request:
     """What a user asked to produce.
 
     ``filters`` are texts ``FIELD OP VALUE``; ``exclude`` exposure ids; ``settings`` texts ``key=value`` of the type's
-    configuration; ``use`` maps a needed type to a product's id or digest prefix.
+    configuration; ``use`` maps a needed type to a product's id or digest prefix. Other needs are looked up in the
+    calibration ``collection`` (the instrument's by default) for the exposures' dates, or for ``at`` (TAI nanoseconds).
     """
 
     type: str
@@ -28,6 +29,8 @@ class Request:
     config_file: Path | None = None
     use: Mapping[str, str] = field(default_factory=dict)
     allow_uncertified: bool = False
+    collection: str = ""
+    at: int | None = None
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,11 @@ from cpp_framework.store.records import (
     FlagRecord,
     Ingested,
     IngestOutcome,
+    LedgerEntry,
     ProductRecord,
     RawFile,
     StoredExposure,
+    Validity,
 )
 from cpp_framework.store.store import Store
 
@@ -20,9 +22,11 @@ __all__ = [
     "FlagRecord",
     "IngestOutcome",
     "Ingested",
+    "LedgerEntry",
     "ProductRecord",
     "RawFile",
     "Store",
     "StoredExposure",
+    "Validity",
     "find_repository",
 ]

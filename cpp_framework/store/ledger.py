@@ -42,8 +42,7 @@ def opened(begin: int, end: int) -> tuple[int | None, int | None]:
 
 def range_text(begin: int | None, end: int | None) -> str:
     """A range as people read it (UTC)."""
-    first = "the beginning" if begin is None else f"{to_iso(begin)}Z"
-    return f"{first} … {'open' if end is None else f'{to_iso(end)}Z'}"
+    return f"{'open' if begin is None else _instant(begin)} … {'open' if end is None else _instant(end)}"
 
 
 def line_of(connection: Connection, collection: str, record: ProductRecord) -> int:
@@ -71,10 +70,17 @@ def overlapping(connection: Connection, line_id: int, begin: int | None, end: in
 
 
 def put_in_force(connection: Connection, line_id: int, product: str, begin: int | None, end: int | None) -> None:
-    """Make a product valid for a range nothing else holds; the caller has looked, in this transaction."""
+    """Make a product valid for a range no other holds; the caller has looked, in this transaction.
+
+    What it holds already and touches the range becomes one with it, so that a validity without gaps is one row.
+    """
     first, last = closed(begin, end)
-    row = {"line": line_id, "begin": first, "end": last, "product": product}
-    connection.execute(validity.insert(), row)
+    own = (validity.c.line == line_id) & (validity.c.product == product)
+    touching = own & (validity.c.begin <= last) & (validity.c.end >= first)
+    for row in connection.execute(select(validity).where(touching)).all():
+        first, last = min(first, row.begin), max(last, row.end)
+    connection.execute(validity.delete().where(touching))
+    connection.execute(validity.insert(), {"line": line_id, "begin": first, "end": last, "product": product})
 
 
 def cut(connection: Connection, line_id: int, product: str, begin: int | None, end: int | None) -> list[Range]:
@@ -191,6 +197,10 @@ def read_entry(text: str) -> LedgerEntry:
     if not isinstance(document, dict) or document.pop("format", None) != 1:
         raise ValueError("not a line of a ledger of format 1")
     return TypeAdapter(LedgerEntry).validate_python(document)
+
+
+def _instant(tai_ns: int) -> str:
+    return to_iso(tai_ns).removesuffix(".000") + "Z"
 
 
 def _validities() -> Select[Any]:

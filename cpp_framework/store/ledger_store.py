@@ -138,6 +138,11 @@ class LedgerStore(ProductStore):
         """
         return self._tag(Act.UNTAG, name, wanted, note, who)
 
+    def tags(self, product_id: str) -> list[str]:
+        """The tagged collections a product (by its whole id) is in."""
+        with self._database.read() as connection:
+            return ledger.tagged(connection, product_id)
+
     def validities(self, collection: str = "", *, product: str = "", type: str = "") -> list[Validity]:
         """Ranges in force, by collection, type, detector, key and time; ``product`` is a whole id."""
         equal = {"collection": collection, "product": product, "type": type}
@@ -207,11 +212,11 @@ class LedgerStore(ProductStore):
         self, connection: Connection, entry: LedgerEntry, line: int, in_force: Sequence[Range], supersede: bool
     ) -> list[LedgerEntry]:
         """Shorten what is valid in the range of ``entry``, or refuse."""
-        others = list(dict.fromkeys(one.product for one in in_force))
-        if others and not supersede:
+        foreign = [one for one in in_force if one.product != entry.product]
+        if foreign and not supersede:
             listed = "; ".join(
                 f"{short_of(one.product)} is valid {ledger.range_text(*ledger.opened(one.begin, one.end))}"
-                for one in in_force
+                for one in foreign
             )
             raise ConflictError(
                 f"{short_of(entry.product)} cannot be valid {ledger.range_text(entry.begin, entry.end)} "
@@ -219,7 +224,7 @@ class LedgerStore(ProductStore):
                 hint="--supersede lets it take their place for that range; or give another --begin and --end",
             )
         written = []
-        for other in others:
+        for other in dict.fromkeys(one.product for one in foreign):
             ledger.cut(connection, line, other, entry.begin, entry.end)
             gone = LedgerEntry(
                 0, new_id(), Act.DECERTIFY, entry.collection, other, entry.begin, entry.end,

@@ -131,6 +131,11 @@ class ProductStore(StoreBase):
             verdicts.insert(connection, verdict, path)
         return self.root / path
 
+    def outcomes(self) -> dict[str, str]:
+        """Outcome of the newest verdict of every product that has one, by the product's id."""
+        with self._database.read() as connection:
+            return verdicts.outcomes(connection)
+
     def verdicts(self, product_id: str) -> list[Verdict]:
         """Verdicts of a product (by its whole id), newest first."""
         with self._database.read() as connection:

@@ -69,6 +69,12 @@ def insert(connection: Connection, verdict: Verdict, path: str) -> None:
         connection.execute(verdict_check.insert(), checks)
 
 
+def outcomes(connection: Connection) -> dict[str, str]:
+    """Outcome of the newest verdict of every product that has one, by the product's id."""
+    rows = connection.execute(select(verdict_table.c.product, verdict_table.c.outcome).order_by("sequence"))
+    return {row.product: row.outcome for row in rows}
+
+
 def of_product(connection: Connection, product_id: str) -> list[Verdict]:
     """Verdicts of one product, newest first."""
     query = select(verdict_table.c.document).where(verdict_table.c.product == product_id)

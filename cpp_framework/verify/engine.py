@@ -153,7 +153,11 @@ def limits_of(instrument: Instrument, calibration: CalibrationType, plugins: Plu
 
 
 def _previous(record: ProductRecord, store: Store) -> ProductRecord | None:
-    """The newest older product of the same kind that passed, if any: what this one would replace."""
+    """What this product would replace: the one certified for its time, else the newest older one that passed."""
+    if record.begin is not None:
+        valid = store.best(record.type, record.instrument, record.detector, record.begin, record.key)
+        if valid is not None and valid.product != record.id:
+            return store.product(valid.product)
     for other in store.products(type=record.type, instrument=record.instrument, detector=record.detector):
         older = other.id < record.id and other.key == record.key and other.label == record.label
         verdicts = store.verdicts(other.id) if older else []
