@@ -11,7 +11,7 @@ from cpp_framework.config.suggest import did_you_mean
 from cpp_framework.errors import AmbiguousError, ConfigError, ConflictError, NotFoundError
 from cpp_framework.model.check import Outcome, Verdict
 from cpp_framework.model.identity import new_id
-from cpp_framework.store import ledger
+from cpp_framework.store import ledger, products
 from cpp_framework.store.clock import now_tai_ns
 from cpp_framework.store.collections import ensure, kind_of
 from cpp_framework.store.files import file_sha256, publish_text, safe_name, storage_errors
@@ -69,15 +69,18 @@ class LedgerStore(ProductStore):
         if begin is not None and end is not None and begin >= end:
             raise ConfigError(f"the range {ledger.range_text(begin, end)} is empty", hint="give --begin before --end")
         records = [self.product(one) for one in wanted]
-        verdicts = [self._certifiable(record, waive or {}) for record in records]
+        verdicts = [self._verdict_of(record) for record in records]
         _check_waivers(waive or {}, verdicts)
+        for record, verdict in zip(records, verdicts, strict=True):
+            self._check_certifiable(record, verdict.waiving(waive or {}))
         written: list[LedgerEntry] = []
         with self._publishing(), self._database.write() as connection:
             for record, verdict in zip(records, verdicts, strict=True):
+                products.check_there(connection, record)
                 name = collection or default_collection(record.instrument)
                 line = ledger.line_of(connection, name, record)
                 in_force = ledger.overlapping(connection, line, begin, end)
-                if _covers(in_force, record.id, begin, end):
+                if ledger.covers(in_force, record.id, begin, end):
                     continue
                 entry = LedgerEntry(
                     0, new_id(), Act.CERTIFY, name, record.id, begin, end,
@@ -86,6 +89,7 @@ class LedgerStore(ProductStore):
                 written += self._give_way(connection, entry, line, in_force, supersede)
                 ledger.put_in_force(connection, line, record.id, begin, end)
                 written.append(self._append(connection, entry))
+            self._publish_lines(written)
         return written
 
     def decertify(
@@ -122,6 +126,7 @@ class LedgerStore(ProductStore):
                     0, new_id(), Act.DECERTIFY, name, record.id, begin, end, note=note, who=who or user_name()
                 )
                 written.append(self._append(connection, entry))
+            self._publish_lines(written)
         return written
 
     def tag(self, name: str, wanted: Sequence[str], note: str = "", who: str = "") -> list[LedgerEntry]:
@@ -185,18 +190,22 @@ class LedgerStore(ProductStore):
             )
         return found[0] if found else None
 
-    def _certifiable(self, record: ProductRecord, waive: Mapping[str, str]) -> Verdict:
-        """The newest verdict of a product, if it lets it be certified and the file is what was stored."""
-        named = f"{record.type} {record.short}"
+    def _verdict_of(self, record: ProductRecord) -> Verdict:
+        """The newest verdict of a product, which speaks of its present content."""
         found = self.verdicts(record.id)
         if not found or found[0].digest != record.digest:
-            raise ConflictError(f"{named} has no verdict: it was never verified", hint=f"cpp verify {record.short}")
-        verdict = found[0]
-        outcome = verdict.waiving(waive).outcome
-        if outcome not in (Outcome.PASS, Outcome.WARN):
-            left = ", ".join(sorted(verdict.waivable - set(waive)))
             raise ConflictError(
-                f"{named} has the verdict {verdict.outcome} because of {left}; only PASS and WARN are certified",
+                f"{record.type} {record.short} has no verdict: it was never verified", hint=f"cpp verify {record.short}"
+            )
+        return found[0]
+
+    def _check_certifiable(self, record: ProductRecord, verdict: Verdict) -> None:
+        """Refuse a product whose verdict (without what is waived) is not good, or whose file is not what was stored."""
+        named = f"{record.type} {record.short}"
+        if verdict.outcome not in (Outcome.PASS, Outcome.WARN):
+            why = ", ".join(sorted(verdict.waivable))
+            raise ConflictError(
+                f"{named} has the verdict {verdict.outcome} because of {why}; only PASS and WARN are certified",
                 hint=f'cpp verify {record.short} shows why; to certify all the same: --waive CHECK --because "REASON"',
             )
         with storage_errors(self.path(record)):
@@ -206,25 +215,15 @@ class LedgerStore(ProductStore):
                 f"{named}: its file {self.path(record)} is not what was stored and verified",
                 hint="restore it from a copy, or produce and verify it again",
             )
-        return verdict
 
     def _give_way(
         self, connection: Connection, entry: LedgerEntry, line: int, in_force: Sequence[Range], supersede: bool
     ) -> list[LedgerEntry]:
         """Shorten what is valid in the range of ``entry``, or refuse."""
-        foreign = [one for one in in_force if one.product != entry.product]
-        if foreign and not supersede:
-            listed = "; ".join(
-                f"{short_of(one.product)} is valid {ledger.range_text(*ledger.opened(one.begin, one.end))}"
-                for one in foreign
-            )
-            raise ConflictError(
-                f"{short_of(entry.product)} cannot be valid {ledger.range_text(entry.begin, entry.end)} "
-                f"in {entry.collection}: {listed}",
-                hint="--supersede lets it take their place for that range; or give another --begin and --end",
-            )
+        if not supersede:
+            ledger.refuse_overlap(entry, in_force, f"{ledger.GIVE_WAY}; or give another --begin and --end")
         written = []
-        for other in dict.fromkeys(one.product for one in foreign):
+        for other in dict.fromkeys(one.product for one in in_force if one.product != entry.product):
             ledger.cut(connection, line, other, entry.begin, entry.end)
             gone = LedgerEntry(
                 0, new_id(), Act.DECERTIFY, entry.collection, other, entry.begin, entry.end,
@@ -242,33 +241,29 @@ class LedgerStore(ProductStore):
             elif kind_of(connection, name) != CollectionKind.TAGGED:
                 raise NotFoundError(f"there is no tagged collection {name!r}", hint="cpp find --collections")
             for record in records:
+                products.check_there(connection, record)
                 changed = ledger.set_tag(connection, name, record.id, on=act is Act.TAG)
                 if changed:
                     entry = LedgerEntry(0, new_id(), act, name, record.id, note=note, who=who or user_name())
                     written.append(self._append(connection, entry))
                 elif act is Act.UNTAG:
                     raise NotFoundError(f"{record.type} {record.short} is not in {name}", hint="cpp find --products")
+            self._publish_lines(written)
         return written
 
     def _append(self, connection: Connection, entry: LedgerEntry) -> LedgerEntry:
-        """Write a line of the ledger: its file, then its row. Its number is certain, as writers take turns."""
+        """Write the row of a line of the ledger. Its number is certain, as writers take turns."""
         sequence = ledger.next_sequence(connection)
         name = f"{sequence:07d}_{safe_name(entry.collection)}_{entry.action}_{short_of(entry.id)}.json"
         fields = {"sequence": sequence, "made": now_tai_ns(), "path": f"ledger/{name}"}
         entry = LedgerEntry(**{**vars(entry), **fields})
-        publish_text(ledger.entry_text(entry), self.root / entry.path, self.root / "staging")
         ledger.append(connection, entry)
         return entry
 
-
-def _covers(in_force: Sequence[Range], product: str, begin: int | None, end: int | None) -> bool:
-    """Whether a product is valid for the whole range already, perhaps in several adjoining pieces."""
-    first, last = ledger.closed(begin, end)
-    for one in in_force:
-        if one.product != product or one.begin > first:
-            return False
-        first = one.end
-    return first >= last
+    def _publish_lines(self, entries: Sequence[LedgerEntry]) -> None:
+        """Write the files of lines, after all of them are found to be allowed and before they are committed."""
+        for entry in entries:
+            publish_text(ledger.entry_text(entry), self.root / entry.path, self.root / "staging")
 
 
 def _check_waivers(waive: Mapping[str, str], verdicts: Sequence[Verdict]) -> None:

@@ -123,7 +123,7 @@ def test_a_type_of_products_needs_them_named_or_verified(repo: Path, cpp, env, t
     assert "hint: cpp produce --type throwaway_dark" in missing.stderr
     dark = _made(cpp("produce", "--type", "throwaway_dark", "--json", cwd=repo, env=env))["product"]
     unverified = cpp("produce", "--type", "throwaway_defects", cwd=repo, env=env, code=3)
-    assert "needs a throwaway_dark; none is chosen" in unverified.stderr
+    assert "none is certified in simcam/calib" in unverified.stderr
     use = f"throwaway_dark={dark[-8:]}"
     unit = _made(cpp("produce", "--type", "throwaway_defects", "--use", use, "--json", cwd=repo, env=env))
     assert unit["state"] == "made"
