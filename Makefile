@@ -23,7 +23,7 @@ test: $(READY)   ## all tests
 check: $(READY)   ## style, types, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy cpp_framework plugins/cpp_bias/cpp_bias examples/third_party_plugin/cpp_noise_spectrum
+	$(BIN)/mypy cpp_framework plugins/cpp_bias/cpp_bias plugins/cpp_butler/cpp_butler examples/third_party_plugin/cpp_noise_spectrum
 	$(BIN)/lint-imports
 
 bench: $(READY)   ## benchmarks, side by side with ccdproc and astropy
@@ -32,6 +32,9 @@ bench: $(READY)   ## benchmarks, side by side with ccdproc and astropy
 	$(BIN)/python benchmarks/bench_correct.py
 	$(BIN)/python benchmarks/bench_produce.py
 	$(BIN)/python benchmarks/bench_memory.py
+	$(BIN)/python benchmarks/bench_headers.py
+	$(BIN)/python benchmarks/bench_ingest.py
+	$(BIN)/python benchmarks/bench_store.py
 
 clean:
 	rm -rf $(VENV) $(DEMO)

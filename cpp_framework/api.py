@@ -9,11 +9,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cpp_framework.camera.catalogue import instrument_text, load_instrument, read_instrument
+from cpp_framework.camera.catalogue import instrument_text, load_instrument, parse_instrument, read_instrument
 from cpp_framework.camera.instrument import Instrument
 from cpp_framework.declare import load
-from cpp_framework.errors import NotFoundError, StoreError
-from cpp_framework.execute import make_executor
+from cpp_framework.errors import BundleError, NotFoundError, StoreError
+from cpp_framework.execute import Workers
 from cpp_framework.model import fits as product_fits
 from cpp_framework.model.check import Verdict
 from cpp_framework.model.product import Product
@@ -24,12 +24,15 @@ from cpp_framework.plugins import Plugins, installed
 from cpp_framework.select import parse_filters
 from cpp_framework.select.filters import matches
 from cpp_framework.store import LedgerEntry, ProductRecord, Store, StoredExposure
+from cpp_framework.store.bundle import BundleReport
+from cpp_framework.store.bundle_export import export_bundle
+from cpp_framework.store.bundle_import import import_bundle
+from cpp_framework.store.bundle_read import Bundle
 from cpp_framework.store.clock import now_tai_ns
 from cpp_framework.store.locate import find_repository
 
 if TYPE_CHECKING:
-    from cpp_framework.run.budget import Budget
-    from cpp_framework.run.engine import Engine, Progress, UnitResult
+    from cpp_framework.run.results import Progress, UnitResult
 
 
 class Repository:
@@ -44,9 +47,14 @@ class Repository:
         self.plugins = plugins or installed()
 
     @classmethod
-    def create(cls, root: Path) -> Repository:
-        """Make a new, empty repository in ``root``."""
-        return cls(Store.create(root))
+    def create(cls, root: Path, registry: str = "") -> Repository:
+        """Make a new, empty repository in ``root``; ``registry`` as in `Store.create`."""
+        return cls(Store.create(root, registry))
+
+    @classmethod
+    def in_memory(cls) -> Repository:
+        """A repository for tests and notebooks, gone when its store is closed (see `Store.in_memory`)."""
+        return cls(Store.in_memory())
 
     @classmethod
     def open(cls, root: Path | None = None, *, write: bool = True) -> Repository:
@@ -95,28 +103,50 @@ class Repository:
         executor: str | Executor = "",
         command: str = "",
         progress: Callable[[Progress], None] = lambda _: None,
+        interrupted: Callable[[], bool] = lambda: False,
     ) -> list[UnitResult]:
         """Make the products a request asks for; units whose recipe is already there are up to date.
 
-        ``executor`` is a name, or any `concurrent.futures.Executor`, which is then left open.
+        Parameters
+        ----------
+        request : Request or Plan
+        jobs : int
+            Tasks at a time; 0 for one per processor.
+        memory : str
+            Limit for all processes together, for instance ``1.5GB``; empty for half of the machine's memory.
+        executor : str or Executor
+            A name, or any `concurrent.futures.Executor`, which is then left open.
+        command : str
+            The command line, for the products' headers.
+        progress : callable
+            Is told each step forward.
+        interrupted : callable
+            Is asked before each new task; once it is true, what runs is finished and the rest left.
         """
         # What only production needs (numba among it) is imported here, so that looking things up stays fast.
         from cpp_framework.run.budget import Budget, parse_memory
+        from cpp_framework.run.leftovers import clear_leftovers
+        from cpp_framework.run.results import settled
 
         plan = request if isinstance(request, Plan) else self.plan(request)
         budget = Budget(parse_memory(memory), jobs or _cpus())
-        if isinstance(executor, Executor):
-            return self._engine(plan, executor, budget, command, progress).run()
-        with make_executor(budget.jobs, executor, self.plugins.offers("cpp_executors")) as pool:
-            return self._engine(plan, pool, budget, command, progress).run()
+        clear_leftovers(self.store.root)
+        if not plan.to_do:
+            return [settled(unit) for unit in plan.units]
+        with Workers(budget.jobs, executor, self.plugins.offers("cpp_executors")) as workers:
+            from cpp_framework.run.engine import Engine
 
-    def _engine(
-        self, plan: Plan, pool: Executor, budget: Budget, command: str, progress: Callable[[Progress], None]
-    ) -> Engine:
-        from cpp_framework.run.engine import Engine
-
-        instruments = cache(self.instrument)
-        return Engine(plan, self.store, instruments, self.plugins, pool, budget, command=command, progress=progress)
+            return Engine(
+                plan,
+                self.store,
+                cache(self.instrument),
+                self.plugins,
+                workers,
+                budget,
+                command=command,
+                progress=progress,
+                interrupted=interrupted,
+            ).run()
 
     def verify(self, product: str) -> Verdict:
         """Verify a stored product (id, digest, prefix or ``last``) on its exposures, and store the verdict."""
@@ -206,6 +236,17 @@ class Repository:
             )
         return self.product(found.product)
 
+    def export_bundle(self, collection: str, target: Path) -> BundleReport:
+        """Write a collection as a bundle, a folder that can be imported elsewhere. Raises as `export_bundle`."""
+        return export_bundle(self.store, collection, target)
+
+    def import_bundle(self, source: Path, *, supersede: bool = False) -> BundleReport:
+        """Take in a bundle that `export_bundle` made elsewhere; a second time changes nothing.
+
+        Raises as `cpp_framework.store.bundle_import.import_bundle`, and `InstrumentError` for a wrong instrument file.
+        """
+        return import_bundle(self.store, source, supersede, plugins=self.plugins, check=_check_instruments)
+
     def _only_instrument(self) -> str:
         names = self.store.instruments()
         if len(names) != 1:
@@ -224,6 +265,15 @@ class Repository:
 def open(root: str | Path | None = None) -> Repository:
     """Open the repository in ``root`` (or the one found from here), for notebooks."""
     return Repository.open(Path(root) if root is not None else None)
+
+
+def _check_instruments(bundle: Bundle) -> None:
+    for name, text in bundle.instruments.items():
+        said = parse_instrument(text, f"instrument {name!r} of {bundle.folder}").name
+        if said != name:
+            raise BundleError(
+                f"{bundle.folder}: the file of instrument {name!r} is of {said!r}", hint="export it again"
+            )
 
 
 def _cpus() -> int:

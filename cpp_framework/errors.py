@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+_LONGEST_LINE = 4000
+"""Characters of a line of a message: values it quotes can be whole files."""
+
+
+def printable(text: str) -> str:
+    """The text as it may be shown: control codes and other unprintable characters as escapes, endless lines cut.
+
+    File names, headers and YAML can hold terminal codes; shown as they are, they could hide or fake a message.
+    """
+    lines = [line[:_LONGEST_LINE] + " …" if len(line) > _LONGEST_LINE else line for line in text.split("\n")]
+    return "\n".join("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) for line in lines)
+
 
 class CppError(Exception):
     """Root of all errors raised on purpose.
@@ -17,8 +29,8 @@ class CppError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
+        super().__init__(printable(message))
+        self.hint = printable(hint)
 
     def __reduce__(self) -> tuple[type[CppError], tuple[str, str]]:
         # Exceptions cross process boundaries; without this the hint would be lost on the way.
@@ -41,6 +53,10 @@ class InstrumentError(UserError):
 
 class RawFileError(UserError):
     """A raw file cannot be read: not FITS, truncated, or without a needed keyword."""
+
+
+class BundleError(UserError):
+    """A folder to import is no bundle, or is damaged, incomplete or not to be trusted."""
 
 
 class PluginError(UserError):

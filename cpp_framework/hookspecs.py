@@ -30,7 +30,7 @@ def cpp_instruments() -> Mapping[str, str]:  # type: ignore[empty-body]
 
 @hookspec
 def cpp_stores() -> Mapping[str, str]:  # type: ignore[empty-body]
-    """Offer stores: URL scheme → import string of a class with the interface of `cpp_framework.store.Store`."""
+    """Offer exports to other stores: name → import string of ``(store, instruments, target, *, raws) -> report``."""
 
 
 @hookspec

@@ -13,11 +13,14 @@ from pydantic import BaseModel, ValidationError
 from cpp_framework.camera.header import HeaderMap
 from cpp_framework.camera.instrument import Instrument
 from cpp_framework.camera.yaml_file import YamlFile, parse_yaml, read_yaml
-from cpp_framework.config.suggest import did_you_mean
+from cpp_framework.config.suggest import did_you_mean, shortened
+from cpp_framework.config.text_file import read_text
 from cpp_framework.errors import InstrumentError, NotFoundError
 from cpp_framework.plugins import installed
 
 _SUFFIXES = (".yaml", ".yml")
+_MOST_PROBLEMS = 50
+"""Problems listed of one file: who has more has given the wrong file."""
 
 
 def shipped_names() -> tuple[str, ...]:
@@ -52,7 +55,7 @@ def instrument_text(name_or_path: str | Path) -> str:
     if not (path.suffix.lower() in _SUFFIXES or path.is_file()):
         path = _named(str(name_or_path))
     load_instrument(path)
-    return path.read_text(encoding="utf-8")
+    return read_text(path)
 
 
 def read_instrument(path: str | Path) -> Instrument:
@@ -126,9 +129,9 @@ def _validated(file: YamlFile) -> Instrument:
 def _problems(
     file: YamlFile, error: ValidationError, model: type[BaseModel], prefix: tuple[str, ...]
 ) -> list[tuple[int, str]]:
-    """Every problem pydantic found, as line and sentence."""
+    """Problems pydantic found, as line and sentence."""
     found = []
-    for one in error.errors(include_url=False):
+    for one in error.errors(include_url=False)[:_MOST_PROBLEMS]:
         if one["type"] == "too_short" and one["input"]:
             continue  # pydantic counts only the valid items; what is wrong with the others is in this list too
         location = (*prefix, *one["loc"])
@@ -152,7 +155,7 @@ def _sentence(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
     if problem["type"] == "string_type" and isinstance(problem["input"], list):
         return "expected text; a section needs quotes: '[1:1024,1:2048]'"
     text = str(problem["msg"]).removeprefix("Value error, ")
-    shown = "" if isinstance(problem["input"], dict | list) else f" (found {problem['input']!r})"
+    shown = "" if isinstance(problem["input"], dict | list) else f" (found {shortened(problem['input'])})"
     return text[:1].lower() + text[1:] + shown
 
 

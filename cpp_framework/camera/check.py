@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cpp_framework.camera.instrument import Instrument
+from cpp_framework.camera.pixels import finite
 from cpp_framework.camera.raw import RawAmplifier, read_raw
 from cpp_framework.camera.reader import read_exposures
 from cpp_framework.config.suggest import did_you_mean
@@ -90,19 +91,22 @@ def check_pixels(instrument: Instrument, path: Path, exposure: Exposure) -> list
 
 
 def _check_amplifier(amp: RawAmplifier, kind: str) -> list[str]:
-    if np.ptp(amp.data) == 0:
+    data = finite(amp.data)
+    if np.ptp(data) == 0:
         return [f"all pixels are {amp.data.flat[0]}: no data"]
     found = []
+    if lost := np.count_nonzero(~np.isfinite(amp.data)):
+        found.append(f"{lost} pixels are not finite numbers")
     limit = amp.amplifier.adc_maximum
-    if limit is not None and amp.data.max() > limit:
-        found.append(f"a pixel of {amp.data.max():g} is above adc_maximum {limit:g}")
-    columns = np.median(amp.data, axis=0).astype(float)
+    if limit is not None and data.max() > limit:
+        found.append(f"a pixel of {data.max():g} is above adc_maximum {limit:g}")
+    columns = np.median(data, axis=0).astype(float)
     if amp.serial_overscan.size:
-        found += _check_overscan(columns, amp.serial_overscan.astype(float), kind)
+        found += _check_overscan(columns, finite(amp.serial_overscan).astype(float), kind)
     elif kind not in ("bias", "dark"):
         found += _look_for_overscan(columns)
     if kind in ("bias", "dark"):
-        found += _look_for_step(columns, _noise(amp.data.astype(float)))
+        found += _look_for_step(columns, _noise(data.astype(float)))
     return found
 
 

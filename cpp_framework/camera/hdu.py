@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import math
+import stat
 import warnings
 import zlib
 from collections.abc import Sequence
@@ -15,13 +17,18 @@ from astropy.io import fits
 from astropy.io.fits.card import Undefined
 from astropy.io.fits.verify import VerifyError
 
+from cpp_framework.camera.structure import data_length
 from cpp_framework.errors import RawFileError
 
 Value = str | int | float | bool
 
 _GZIP = b"\x1f\x8b"
+_BEST_GZIP = 1100
+"""No gzip file is smaller than what it holds by more than this factor (1032, and its own header)."""
 _BLOCK = 2880
-_BITPIX = (8, 16, 32, 64, -32, -64)
+_LONGEST_HEADER = 5000 * _BLOCK
+"""Bytes; a header that has no END until then (180,000 cards) is damaged, or made to fill the memory."""
+_MOST_HDUS = 4096
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ class HduHeader:
         Raises as `get`.
         """
         compressed = self.get("ZIMAGE") is True
-        if not compressed and self.get("XTENSION") not in (None, "IMAGE"):
+        if not compressed and self.index and self.get("XTENSION") != "IMAGE":
             return None
         prefix = "Z" if compressed else ""
         if self.get(f"{prefix}NAXIS") != 2:
@@ -59,7 +66,7 @@ class HduHeader:
         Raises
         ------
         RawFileError
-            The card cannot be read as FITS, or holds characters that are not ASCII.
+            The card cannot be read as FITS, holds characters that are not ASCII, or a number too large to be one.
         """
         if keyword.upper() in self.not_ascii:
             raise RawFileError(
@@ -75,6 +82,11 @@ class HduHeader:
             ) from error
         if isinstance(value, str):
             value = value.strip()
+        if isinstance(value, float) and not math.isfinite(value):
+            raise RawFileError(
+                f"{self.path}: card {keyword} in HDU {self.index} holds a number that is too large",
+                hint="mend the card, or take the value from another keyword in the instrument file",
+            )
         if value is None or value == "" or isinstance(value, Undefined | complex):
             return None
         return cast(Value, value)
@@ -90,9 +102,9 @@ def read_headers(path: Path) -> list[HduHeader]:
     RawFileError
         The file cannot be opened, is not FITS, or ends before its last HDU does.
     """
-    if path.exists() and not path.is_file():  # a pipe would wait for ever
-        raise RawFileError(f"{path}: not a file", hint="name raw files, or folders of them")
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would wait for ever
+            raise RawFileError(f"{path}: not a file", hint="name raw files, or folders of them")
         with path.open("rb") as file:
             packed = file.read(2) == _GZIP
             file.seek(0)
@@ -128,12 +140,13 @@ def _walk(path: Path, file: BinaryIO, size: int, *, exact: bool) -> list[HduHead
         raise RawFileError(f"{path}: not a FITS file (it does not begin with SIMPLE)", hint="leave it out")
     file.seek(0)
     headers: list[HduHeader] = []
+    most = size if exact else path.stat().st_size * _BEST_GZIP
     while (header := _next_header(path, file, len(headers))) is not None:
         headers.append(header)
         length = _data_length(header)
         data_end = file.tell() + length
         padded_end = file.tell() + -(-length // _BLOCK) * _BLOCK
-        if exact and data_end > size:
+        if data_end > most:
             raise _truncated(path, f"HDU {header.index} ends at byte {data_end}, the file has {size}")
         if size in (data_end, padded_end):
             break
@@ -141,6 +154,8 @@ def _walk(path: Path, file: BinaryIO, size: int, *, exact: bool) -> list[HduHead
             file.seek(data_end - 1)
             if not file.read(1):
                 raise _truncated(path, f"HDU {header.index} ends at byte {data_end} of the unpacked file")
+        if len(headers) == _MOST_HDUS:
+            raise RawFileError(f"{path}: it has more than {_MOST_HDUS} HDUs", hint="is it a raw file? leave it out")
         file.seek(padded_end)
     return headers
 
@@ -148,15 +163,12 @@ def _walk(path: Path, file: BinaryIO, size: int, *, exact: bool) -> list[HduHead
 def _data_length(header: HduHeader) -> int:
     """Bytes of data after a header, as its cards say."""
     try:
-        length = header.cards.data_size
-        if not isinstance(length, int) or length < 0 or header.cards.get("BITPIX") not in _BITPIX:
-            raise ValueError("BITPIX, NAXIS, PCOUNT or GCOUNT makes no sense")
-    except (KeyError, TypeError, ValueError, AttributeError, VerifyError) as error:
+        return data_length(header.cards, header.index)
+    except ValueError as error:
         raise RawFileError(
-            f"{header.path}: the size of HDU {header.index} is not in its header: {error.args[0]}",
-            hint="mend BITPIX, NAXIS, NAXIS1 … of that HDU, or leave the file out",
+            f"{header.path}: the size of HDU {header.index} is not in its header: {error}",
+            hint="mend that card of that HDU, or leave the file out",
         ) from error
-    return length
 
 
 def _positive(length: Value | None) -> TypeGuard[int]:
@@ -165,16 +177,16 @@ def _positive(length: Value | None) -> TypeGuard[int]:
 
 def _next_header(path: Path, file: BinaryIO, index: int) -> HduHeader | None:
     start = file.tell()
+    if index and file.read(8) != b"XTENSION":
+        return None  # FITS allows other records after the last HDU
+    file.seek(start)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            cards = fits.Header.fromfile(file)
+            cards = fits.Header.fromfile(_HeaderBytes(file))
         except gzip.BadGzipFile:
             raise
         except (OSError, ValueError, EOFError) as error:
-            file.seek(start)
-            if index and file.read(8) != b"XTENSION":
-                return None  # FITS allows other records after the last HDU
             raise _truncated(path, f"the header of HDU {index} has no END") from error
     if not caught:
         return HduHeader(path, index, cards)
@@ -182,6 +194,21 @@ def _next_header(path: Path, file: BinaryIO, index: int) -> HduHeader | None:
     end = file.tell()
     file.seek(start)
     return HduHeader(path, index, cards, _not_ascii(file.read(end - start)))
+
+
+class _HeaderBytes:
+    """A file as astropy reads a header from it, at an end after as many bytes as a header can have."""
+
+    mode = "rb"
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._left = _LONGEST_HEADER
+
+    def read(self, size: int) -> bytes:
+        content = self._file.read(min(size, self._left))
+        self._left -= len(content)
+        return content
 
 
 def _not_ascii(block: bytes) -> frozenset[str]:

@@ -39,7 +39,8 @@ from cpp_framework.model.geometry import Section
 from cpp_framework.model.quantity import Measured
 from cpp_framework.model.timespan import NANOSECONDS, day_obs, to_tai_ns
 
-TIME_SCALES = ("utc", "tai", "tt", "tdb", "tcb", "tcg", "ut1")
+TIME_SCALES = ("utc", "tai", "tt", "tdb", "tcb", "tcg")
+"""Those that can be converted without a table from the network; UT1 cannot, and differs from UTC by up to 0.9 s."""
 _INT64 = 2**63
 """What the registry can hold of a whole number, an instant in nanoseconds included."""
 _SUFFIX = re.compile(r"\.(fits|fit|fts)(\.(gz|fz))?$", re.IGNORECASE)
@@ -110,7 +111,7 @@ class _Translation:
             "kind": self._kind(),
             "exposure_time": exposure_time,
             # A shutter cannot be open longer than charge is collected; a smaller dark time is a header's slip.
-            "dark_time": max(exposure_time, self._number("dark_time") or 0.0),
+            "dark_time": max(exposure_time, self._dark_time()),
             "temperature": self._number("temperature"),
             "window": self._window(),
             "records": self._records(),
@@ -160,7 +161,10 @@ class _Translation:
 
     def _text(self, field: str) -> str:
         value = self._value(field)
-        return "" if value is None else str(value).strip()
+        text = "" if value is None else str(value).strip()
+        if not text.isprintable():
+            raise self._error(field, f"{text!r} holds control codes", f"mend header.{field} of the instrument file")
+        return text
 
     def _number(self, field: str) -> float | None:
         value = self._value(field)
@@ -187,7 +191,15 @@ class _Translation:
             raise self._error(field, "the card is not there", f"name another keyword, or give header.{field} a default")
         if found < 0:
             raise self._error(field, f"{found} s is negative", "mend the header of this file, or leave the file out")
-        return found
+        return self._not_too_long(field, found)
+
+    def _dark_time(self) -> float:
+        return self._not_too_long("dark_time", self._number("dark_time") or 0.0)
+
+    def _not_too_long(self, field: str, seconds: float) -> float:
+        if seconds * NANOSECONDS >= _INT64:
+            raise self._error(field, f"{seconds:g} s is too long", "mend the header of this file, or leave it out")
+        return seconds
 
     def _dates(self, exposure_time: float) -> dict[str, int | None]:
         begin, end = self._instant("begin"), self._instant("end")

@@ -16,7 +16,7 @@ from cpp_framework.camera.infer_geometry import guess_detectors, image_headers
 from cpp_framework.camera.infer_header import HeaderGuess, guess_header
 from cpp_framework.camera.instrument import SIDE_REGIONS
 from cpp_framework.camera.pixels import FramePixels
-from cpp_framework.errors import InputsMissingError
+from cpp_framework.errors import InputsMissingError, printable
 from cpp_framework.model.geometry import Section
 
 _FIELDS = (
@@ -79,7 +79,7 @@ def _alike(frames: Mapping[Path, Sequence[HduHeader]], images: Sequence[HduHeade
 def _document(files: Sequence[Path], header: HeaderGuess, detectors: Sequence[DetectorGuess]) -> str:
     name = _camera_name(header)
     lines = [
-        f"# Proposed by `cpp instrument init` from {len(files)} frame(s), geometry from {files[0].name}.",
+        f"# Proposed by `cpp instrument init` from {len(files)} frame(s), geometry from {_one_line(files[0].name)}.",
         "# Read the comments, correct what is wrong, then: cpp instrument check THIS_FILE RAW...",
         "format: 1",
         f"name: {_inline(name)}",
@@ -174,7 +174,12 @@ def _rule(field: str, rule: Any) -> list[str]:
 
 
 def _comments(notes: Sequence[str], indent: int) -> list[str]:
-    return [f"{' ' * indent}# {note}" for note in notes]
+    return [f"{' ' * indent}# {_one_line(note)}" for note in notes]
+
+
+def _one_line(text: str) -> str:
+    """Text for a comment: a line end in a file's name must not begin a line of the document."""
+    return printable(text).replace("\n", " ")
 
 
 def _inline(value: Any) -> str:

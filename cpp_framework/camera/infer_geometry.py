@@ -31,7 +31,10 @@ def image_headers(headers: Sequence[HduHeader]) -> list[HduHeader]:
     """
     images = [header for header in headers if header.size is not None]
     if not images:
-        raise RawFileError(f"{headers[0].path}: none of its {len(headers)} HDUs holds an image with two axes")
+        raise RawFileError(
+            f"{headers[0].path}: none of its {len(headers)} HDUs holds an image with two axes",
+            hint="name a raw frame as the camera wrote it",
+        )
     return images
 
 

@@ -88,7 +88,7 @@ def _identity(examples: Examples, guess: HeaderGuess) -> None:
 
 def _is_whole(value: Value) -> bool:
     found = number(value)
-    return found is not None and found >= 0 and found == int(found)
+    return found is not None and found >= 0 and found.is_integer()
 
 
 def _exposure_time(examples: Examples, guess: HeaderGuess) -> str:

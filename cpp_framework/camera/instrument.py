@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from cpp_framework.errors import InstrumentError, NotFoundError
 from cpp_framework.model.detector import Amplifier, Detector
@@ -15,7 +16,24 @@ from cpp_framework.model.geometry import Section
 Corner = Literal["LL", "LR", "UL", "UR"]
 Index = Annotated[int, Field(ge=0)]
 Length = Annotated[int, Field(ge=1)]
+MOST_DETECTORS = 999_999
+"""Largest id of a detector."""
 SIDE_REGIONS = ("serial_prescan", "serial_overscan", "parallel_prescan", "parallel_overscan")
+
+
+def _clean(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("holds control codes or other characters that cannot be shown")
+    return text
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"\w[\w .+-]*", text):
+        raise ValueError("a name has letters, digits and ' ', '.', '+', '-', '_', and begins with a letter or digit")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_clean)]
 
 
 class _Strict(BaseModel):
@@ -25,8 +43,8 @@ class _Strict(BaseModel):
 class AmplifierLayout(_Strict):
     """One amplifier: where its pixels lie in the raw file and in the assembled image, and its electronics."""
 
-    name: str = Field(min_length=1, max_length=32)
-    hdu: Index | str = Field(default=0, description="index or EXTNAME of the HDU with its pixels")
+    name: Text = Field(min_length=1, max_length=32)
+    hdu: Index | Text = Field(default=0, description="index or EXTNAME of the HDU with its pixels")
     data: str = Field(description="light-sensitive section inside the HDU")
     detector: str = Field(description="section of the assembled image they fill; reversed where the HDU is flipped")
     serial_prescan: str = ""
@@ -84,9 +102,9 @@ class OverscanRules(_Strict):
 class DetectorLayout(_Strict):
     """One detector: identity, assembled size ``[columns, rows]`` and amplifiers in readout order."""
 
-    id: int = Field(ge=0)
-    name: str = Field(max_length=32)
-    serial: str = ""
+    id: int = Field(ge=0, le=MOST_DETECTORS)
+    name: Text = Field(max_length=32)
+    serial: Text = Field(default="", max_length=80)
     size: tuple[Length, Length]
     frame: tuple[Length, Length] | None = Field(
         default=None, description="[columns, rows] of every HDU with pixels; raw files of another size are refused"
@@ -128,8 +146,8 @@ class Instrument(_Strict):
     """A camera. ``header`` is interpreted by `cpp_framework.camera.header`."""
 
     format: Literal[1] = 1
-    name: str = Field(min_length=1, max_length=32)
-    description: str = ""
+    name: Annotated[str, AfterValidator(_name)] = Field(min_length=1, max_length=32)
+    description: Text = ""
     detectors: tuple[DetectorLayout, ...] = Field(min_length=1)
     header: Mapping[str, Any] = Field(default_factory=dict)
     overscan: OverscanRules = OverscanRules()

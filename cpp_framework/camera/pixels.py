@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.io import fits
-from astropy.utils.exceptions import AstropyUserWarning
 from numpy.typing import NDArray
 
 from cpp_framework.camera.guess import AmplifierGuess
-from cpp_framework.camera.raw import fits_errors
+from cpp_framework.camera.raw import open_raw, read_plane
 from cpp_framework.model.geometry import Box
 
 SPLIT_SIGNIFICANCE = 5.0
@@ -64,8 +61,13 @@ class FramePixels:
 
 def read_planes(path: Path, hdus: Iterable[int]) -> dict[int, NDArray[Any]]:
     """Pixels of some HDUs of a file, scaled as the header says, ``[y, x]``; raises `RawFileError`."""
-    with warnings.catch_warnings():
-        # Odd cards elsewhere in the file are no matter here; the header map reports those that are.
-        warnings.simplefilter("ignore", AstropyUserWarning)
-        with fits_errors(path), fits.open(path, memmap=False) as file:
-            return {index: np.asarray(file[index].data) for index in hdus}
+    with open_raw(path) as file:
+        return {index: finite(read_plane(path, file, index)) for index in hdus}
+
+
+def finite(plane: NDArray[Any]) -> NDArray[Any]:
+    """The plane with the median in place of pixels that are not finite; unchanged if all are, zeros if none is."""
+    good = np.isfinite(plane)
+    if good.all():
+        return plane
+    return np.where(good, plane, np.median(plane[good]) if good.any() else 0)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from astropy.io import fits
+from astropy.io.fits.verify import VerifyError
 from astropy.utils.exceptions import AstropyUserWarning
 from numpy.typing import NDArray
 
@@ -22,6 +23,7 @@ from cpp_framework.model.exposure import Exposure
 from cpp_framework.model.geometry import Box
 
 Pixels = NDArray[Any]
+_IMAGES = (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)
 Hdu = int | str
 
 
@@ -152,27 +154,43 @@ def _check_sections(
 
 def _read_planes(path: Path, layout: DetectorLayout) -> dict[Hdu, Pixels]:
     wanted = dict.fromkeys(amp.hdu for amp in layout.amplifiers)
-    with fits_errors(path), fits.open(path, memmap=True, do_not_scale_image_data=True) as hdus:
-        return {hdu: _plane(path, hdus, hdu) for hdu in wanted}
+    with open_raw(path) as hdus:
+        return {hdu: read_plane(path, hdus, hdu) for hdu in wanted}
+
+
+class DecodingError(Exception):
+    """The library could not turn the bytes of an HDU into pixels."""
 
 
 @contextmanager
-def fits_errors(path: Path) -> Iterator[None]:
-    """Turn what astropy raises on a broken file into `RawFileError`."""
+def open_raw(path: Path) -> Iterator[fits.HDUList]:
+    """Open a raw file for `read_plane`; what the library raises on a broken one becomes `RawFileError`."""
     # A truncated file makes astropy warn first and fail later, in several ways; the user needs one message.
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", AstropyUserWarning)
-            yield
+        with (
+            warnings.catch_warnings(action="ignore", category=AstropyUserWarning),
+            # An absolute path is never taken for a URL: a file may be called `http:x.fits`.
+            fits.open(path.absolute(), memmap=True, do_not_scale_image_data=True) as hdus,
+        ):
+            yield hdus
     except FileNotFoundError as error:
         raise RawFileError(f"{path}: there is no such file", hint="was it moved after `cpp ingest`?") from error
-    except (OSError, EOFError, ValueError, TypeError) as error:
+    except MemoryError as error:
+        raise RawFileError(f"{path}: its pixels need more memory than there is", hint="is it a raw file?") from error
+    except (OSError, ValueError, TypeError, LookupError, ArithmeticError, VerifyError, DecodingError) as error:
         raise RawFileError(
             f"{path}: cannot be read as FITS: {error}", hint="is it truncated? compare its size with the original"
         ) from error
 
 
-def _plane(path: Path, hdus: fits.HDUList, hdu: Hdu) -> Pixels:
+def read_plane(path: Path, hdus: fits.HDUList, hdu: Hdu) -> Pixels:
+    """Pixels of one HDU of an opened file (without scaling), scaled as its header says, ``[y, x]``, in native order.
+
+    Raises
+    ------
+    RawFileError
+        There is no such HDU, or it holds no image with two axes.
+    """
     try:
         found = hdus[hdu]
     except (KeyError, IndexError) as error:
@@ -182,7 +200,7 @@ def _plane(path: Path, hdus: fits.HDUList, hdu: Hdu) -> Pixels:
         ) from error
     header = found.header
     zero, scale, blank = float(header.get("BZERO", 0)), float(header.get("BSCALE", 1)), header.get("BLANK")
-    data = found.data if found.is_image else None
+    data = _decoded(found) if isinstance(found, _IMAGES) else None
     if data is None or data.ndim != 2:
         what = "no pixels" if data is None else f"{data.ndim} axes"
         raise RawFileError(
@@ -190,6 +208,16 @@ def _plane(path: Path, hdus: fits.HDUList, hdu: Hdu) -> Pixels:
             hint="set `hdu` of the amplifier; fpack moves a primary image to HDU 1",
         )
     return _native(data, zero, scale, blank)
+
+
+def _decoded(hdu: fits.PrimaryHDU | fits.ImageHDU | fits.CompImageHDU) -> Pixels | None:
+    try:
+        pixels: Pixels | None = hdu.data
+    except MemoryError:
+        raise
+    except Exception as error:  # decompressors raise classes of their own, which the library keeps private
+        raise DecodingError(error) from error
+    return pixels
 
 
 def _native(data: Pixels, zero: float, scale: float, blank: int | None) -> Pixels:
@@ -206,7 +234,8 @@ def _native(data: Pixels, zero: float, scale: float, blank: int | None) -> Pixel
         unsigned = native.view(native.dtype.str.replace("i", "u"))
         unsigned ^= unsigned.dtype.type(half_range)
         return unsigned
-    scaled = (native * scale + zero).astype(np.float32)
+    with np.errstate(over="ignore"):
+        scaled = (native * scale + zero).astype(np.float32)
     if blank is not None:
         scaled[native == blank] = np.nan
     return scaled

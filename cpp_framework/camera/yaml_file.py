@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,23 +9,11 @@ from typing import Any
 
 import yaml
 
+from cpp_framework.config.safe_yaml import YamlError, parse
+from cpp_framework.config.text_file import read_text
 from cpp_framework.errors import InstrumentError
 
-_BOOL = "tag:yaml.org,2002:bool"
 _MEND = "check indentation, colons and quotes"
-_INT = "tag:yaml.org,2002:int"
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML without two traps of version 1.1: ``off`` is text, not false; ``1:20`` is text, not 80."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in (_BOOL, _INT)]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(_BOOL, re.compile(r"^(?:true|True|false|False)$"), list("tTfF"))
-_Loader.add_implicit_resolver(_INT, re.compile(r"^(?:[-+]?[0-9]+|0x[0-9a-fA-F]+)$"), list("-+0123456789"))
 
 
 @dataclass(frozen=True)
@@ -58,10 +45,8 @@ def read_yaml(path: Path) -> YamlFile:
     """
     hint = "`cpp instrument list` lists the cameras"
     try:
-        if path.exists() and not path.is_file():  # a pipe would wait for ever
-            raise InstrumentError(f"cannot read {path}: it is not a file", hint=hint)
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path)
+    except (OSError, ValueError) as error:
         raise InstrumentError(f"cannot read {path}: {error}", hint=hint) from error
     return parse_yaml(text, str(path))
 
@@ -69,21 +54,15 @@ def read_yaml(path: Path) -> YamlFile:
 def parse_yaml(text: str, name: str) -> YamlFile:
     """Parse YAML text; ``name`` stands for the file in messages. Raises as `read_yaml`."""
     try:
-        loader = _Loader(text)
-        root = loader.get_single_node()
-        if not isinstance(root, yaml.MappingNode):
-            raise InstrumentError(
-                f"{name}: not a YAML mapping of `key: value` lines", hint="`cpp instrument show simcam` shows one"
-            )
-        _refuse_repeated_keys(root, name, set())
-        data = loader.construct_document(root)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise InstrumentError(f"{name}:{line}: not valid YAML: {error.problem}", hint=_MEND) from error
-    except (yaml.YAMLError, ValueError) as error:  # characters that may not be there; 2026-99-99, 5000 digits
-        raise InstrumentError(f"{name}: not valid YAML: {str(error).splitlines()[0]}", hint=_MEND) from error
-    except RecursionError as error:
-        raise InstrumentError(f"{name}: nested too deeply", hint=_MEND) from error
+        data, root = parse(text)
+    except YamlError as error:
+        place = f"{name}:{error.line}" if error.line else name
+        raise InstrumentError(f"{place}: not valid YAML: {error}", hint=_MEND) from error
+    if not isinstance(root, yaml.MappingNode):
+        raise InstrumentError(
+            f"{name}: not a YAML mapping of `key: value` lines", hint="`cpp instrument show simcam` shows one"
+        )
+    _refuse_repeated_keys(root, name, set())
     return YamlFile(name, data, root)
 
 
@@ -103,10 +82,13 @@ def _refuse_repeated_keys(node: yaml.Node, name: str, seen: set[int]) -> None:
     seen.add(id(node))
     children: list[yaml.Node] = []
     if isinstance(node, yaml.MappingNode):
-        keys = [key.value for key, _ in node.value]
-        for i, (key, value) in enumerate(node.value):
-            if key.value in keys[:i]:
-                raise InstrumentError(f"{name}:{key.start_mark.line + 1}: {key.value!r} is there twice")
+        keys: set[str] = set()
+        for key, value in node.value:
+            if str(key.value) in keys:
+                raise InstrumentError(
+                    f"{name}:{key.start_mark.line + 1}: {key.value!r} is there twice", hint="delete one of them"
+                )
+            keys.add(str(key.value))
             children.append(value)
     elif isinstance(node, yaml.SequenceNode):
         children = node.value

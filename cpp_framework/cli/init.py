@@ -9,6 +9,7 @@ import typer
 
 from cpp_framework.cli import options
 from cpp_framework.cli.output import print_json, say
+from cpp_framework.errors import printable
 
 
 def register(app: typer.Typer) -> None:
@@ -20,6 +21,10 @@ def register(app: typer.Typer) -> None:
         instrument: Annotated[
             list[str] | None, typer.Option("--instrument", help="Instrument: a name or a YAML file (repeatable).")
         ] = None,
+        registry: Annotated[
+            str,
+            typer.Option("--registry", help="Keep the index on a server: postgresql://user@host/database."),
+        ] = "",
         as_json: options.JsonOption = False,
     ) -> None:
         """Make an empty repository in PATH (here, if not given).
@@ -31,13 +36,13 @@ def register(app: typer.Typer) -> None:
 
         for one in instrument or ():
             load_instrument(one)  # a wrong file is reported before anything is made
-        repository = Repository.create(path)
+        repository = Repository.create(path, registry)
         names = [repository.add_instrument(one).name for one in instrument or ()]
         files = [str(repository.store.instrument_path(name)) for name in names]
         if as_json:
             print_json(repository=str(repository.root), instruments=names, files=files)
             return
-        print(f"repository {repository.root}" + (f" for {', '.join(names)}" if names else ""))
+        print(printable(f"repository {repository.root}") + (f" for {', '.join(names)}" if names else ""))
         for file in files:
             say(f"edit this file to change gain or limits: {file}")
         here = path.resolve() == Path.cwd()

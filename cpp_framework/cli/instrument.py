@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cpp_framework.cli.output import print_json, print_table, say
-from cpp_framework.errors import ConflictError, InstrumentError
+from cpp_framework.errors import ConflictError, InstrumentError, printable
 
 if TYPE_CHECKING:
     from cpp_framework.camera.check import FrameReport
@@ -80,7 +80,7 @@ def check(
     else:
         _print_geometry(instrument)
         for warning in warnings:
-            typer.echo(f"warning: {warning}")
+            typer.echo(printable(f"warning: {warning}"))
         if reports:
             _print_frames(reports)
     failed = [report for report in reports if report.problem]
@@ -153,7 +153,7 @@ def _print_frames(reports: list[FrameReport]) -> None:
         if report.problem:
             typer.echo(f"problem: {report.problem}")
         for warning in report.warnings:
-            typer.echo(f"warning: {report.path.name}: {warning}")
+            typer.echo(printable(f"warning: {report.path.name}: {warning}"))
 
 
 def _date(begin: int | None) -> str:

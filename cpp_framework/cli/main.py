@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import signal
@@ -12,12 +13,12 @@ from importlib import import_module
 import typer
 
 from cpp_framework._version import __version__
-from cpp_framework.errors import CppError
+from cpp_framework.errors import CppError, printable
 from cpp_framework.plugins import installed
 
 VERBS = (
     "init", "ingest", "find", "flag", "plan", "produce", "verify", "certify", "show", "explain",
-    "instrument", "plugins", "sim",
+    "export", "import_bundle", "doctor", "store", "instrument", "plugins", "sim",
 )  # fmt: skip
 
 INTERRUPTED = 130
@@ -79,16 +80,25 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
         return 0
     except OSError as error:
-        return _report(f"{error.strerror or error}: {error.filename or 'standard output'}", "is the disk full?", 1)
+        return _report(*_named(error), 1)
     except Exception as error:
         if (show := getattr(error, "show", None)) is not None:  # usage errors of the argument parser print themselves
-            show()
+            said = io.StringIO()
+            show(file=said)
+            print(printable(said.getvalue().rstrip()), file=sys.stderr)
             return 2
         return _report(
             f"internal error: {type(error).__name__}: {error}", "run again with --debug and report the output", 1
         )
     # The argument parser itself turns Ctrl-C into this result.
     return _interrupted() if result == INTERRUPTED else int(result or 0)
+
+
+def _named(error: OSError) -> tuple[str, str]:
+    """Message and hint for what the operating system refused, where no verb has said it better."""
+    hints = {errno.ENOSPC: "free space and repeat", errno.ENAMETOOLONG: "give a shorter name"}
+    what = f"{error.strerror or error}: {error.filename or 'standard output'}"
+    return what, hints.get(error.errno or 0, "check the path, its permissions and the space left")
 
 
 def _prepare_streams() -> None:
@@ -113,7 +123,7 @@ def _interrupted() -> int:
 def _report(message: str, hint: str, code: int) -> int:
     if os.environ.get("CPP_DEBUG"):
         traceback.print_exc()
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {printable(message)}", file=sys.stderr)
     if hint:
         print(f"hint: {hint}", file=sys.stderr)
     return code

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from cpp_framework.errors import printable
+
 JSON_FORMAT = 1
 """Version of the layout of every JSON document printed."""
 
@@ -36,7 +38,7 @@ def print_table(
 
     terminal = sys.stdout.isatty()
     console = Console() if terminal else Console(width=int(os.environ.get("COLUMNS") or _WIDE))
-    table = Table(title=escape(title) or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=escape(printable(title)) or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for i, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[i], int | float) for row in rows)
         justify: Any = "right" if numeric else "left"
@@ -53,7 +55,7 @@ def print_table(
 
 def say(message: str) -> None:
     """Talk to the user on stderr."""
-    print(message, file=sys.stderr)
+    print(printable(message), file=sys.stderr)
 
 
 def _cell(value: Any) -> str:
@@ -61,7 +63,7 @@ def _cell(value: Any) -> str:
 
     if value is None:
         return ""
-    return escape(f"{value:.4g}" if isinstance(value, float) else str(value))
+    return escape(f"{value:.4g}" if isinstance(value, float) else printable(str(value)))
 
 
 def _plain(value: Any) -> Any:

@@ -14,7 +14,7 @@ from cpp_framework.cli import options
 from cpp_framework.cli.output import print_json, print_table, say
 
 if TYPE_CHECKING:
-    from cpp_framework.run.engine import UnitResult
+    from cpp_framework.run.results import UnitResult
 
 JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=0, help="Tasks at a time; 0 for one per processor.")]
 MemoryOption = Annotated[str, typer.Option("--memory", help="Limit for all processes together, for instance 1.5GB.")]
@@ -37,6 +37,8 @@ def register(app: typer.Typer) -> None:
         config: options.ConfigOption = None,
         use: options.UseOption = None,
         allow_uncertified: options.UncertifiedOption = False,
+        collection: options.CollectionOption = "",
+        at: options.AtOption = "",
         jobs: JobsOption = 0,
         memory: MemoryOption = "",
         executor: ExecutorOption = "",
@@ -45,8 +47,14 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Make calibration products; what is already made from the same recipe is up to date and skipped.
 
-        Exits with 0 when all is made or up to date, 3 when inputs are missing, 6 when some units failed.
+        What another process is making at the same time is waited for. Ctrl-C once (or SIGTERM) finishes what runs and
+        publishes what is complete; twice ends at once. The same command goes on where it ended.
+
+        Exits with 0 when all is made or up to date, 3 when inputs are missing, 6 when some units failed, 130 when
+        interrupted.
         """
+        from cpp_framework.run.interrupt import Interrupt
+
         request = options.make_request(
             calibration_type,
             label,
@@ -59,22 +67,34 @@ def register(app: typer.Typer) -> None:
             config,
             use,
             allow_uncertified,
+            collection,
+            at,
         )
         repository = options.open_repository(repo)
         planned = repository.plan(request)
-        with _progress(bool(planned.to_do)) as step:
+        with _progress(bool(planned.to_do)) as step, Interrupt() as interrupted:
             results = repository.produce(
-                planned, jobs=jobs, memory=memory, executor=executor, command=_command(), progress=step
+                planned,
+                jobs=jobs,
+                memory=memory,
+                executor=executor,
+                command=_command(),
+                progress=step,
+                interrupted=interrupted,
             )
         if as_json:
             print_json(units=[_as_json(result) for result in results])
         else:
             _print(results, options.repo_words(repo))
+        if interrupted():
+            say("interrupted; nothing published is lost, the same command goes on")
+            raise typer.Exit(130)
         raise typer.Exit(_exit_code(results))
 
 
 def _command() -> str:
-    return shlex.join(["cpp", *sys.argv[1:]])
+    # Words need not be text for the operating system; what is kept in a product must be.
+    return shlex.join(["cpp", *sys.argv[1:]]).encode("utf-8", "backslashreplace").decode()
 
 
 def _exit_code(results: list[UnitResult]) -> int:
@@ -122,7 +142,7 @@ def _progress(wanted: bool) -> Iterator[Callable[[Any], None]]:
         yield lambda _: None
         return
     if not sys.stderr.isatty():
-        yield lambda step: say(f"{step.done}/{step.total} {step.task}")
+        yield lambda step: say(step.task if step.notice else f"{step.done}/{step.total} {step.task}")
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -130,4 +150,11 @@ def _progress(wanted: bool) -> Iterator[Callable[[Any], None]]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("starting", total=None)
-        yield lambda step: bar.update(task, completed=step.done, total=step.total, description=step.task)
+
+        def show(step: Any) -> None:
+            if step.notice:
+                bar.console.print(step.task, markup=False, highlight=False)
+            else:
+                bar.update(task, completed=step.done, total=step.total, description=step.task)
+
+        yield show

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -36,7 +37,7 @@ def register(app: typer.Typer) -> None:
         record = repository.store.product(product)
         path = repository.store.path(record)
         if header:
-            _print_cards(str(path), as_json)
+            _print_cards(path, as_json)
             return
         found = repository.product(record.id)
         assert found.header is not None
@@ -94,10 +95,10 @@ def _measured(one: Any) -> str:
     return f"{one.value:.5g}" + ("" if one.error is None else f" ± {one.error:.2g}")
 
 
-def _print_cards(path: str, as_json: bool) -> None:
-    from astropy.io import fits
+def _print_cards(path: Path, as_json: bool) -> None:
+    from cpp_framework.model.fits import read_cards
 
-    cards = fits.getheader(path)
+    cards = read_cards(path)
     if as_json:
         print_json(header={key: value for key, value in cards.items() if key not in ("", "HISTORY", "COMMENT")})
     else:

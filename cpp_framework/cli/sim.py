@@ -14,6 +14,9 @@ from cpp_framework.errors import UserError
 if TYPE_CHECKING:
     from cpp_framework.sim import Truth
 
+MOST_FRAMES = 100_000
+"""Of each kind in one night."""
+
 FolderArgument = Annotated[Path, typer.Argument(help="Folder to write; made if it is not there.", show_default=False)]
 InstrumentOption = Annotated[str, typer.Option("--instrument", help="Shipped or installed instrument, or a YAML file.")]
 SetOption = Annotated[
@@ -37,9 +40,9 @@ def register(app: typer.Typer) -> None:
     def sim(
         folder: FolderArgument,
         instrument: InstrumentOption = "simcam",
-        bias: Annotated[int, typer.Option(min=0, help="Number of bias frames.")] = 10,
-        dark: Annotated[int, typer.Option(min=0, help="Number of dark exposures.")] = 0,
-        flat: Annotated[int, typer.Option(min=0, help="Number of flat exposures, uniformly lit.")] = 0,
+        bias: Annotated[int, typer.Option(min=0, max=MOST_FRAMES, help="Number of bias frames.")] = 10,
+        dark: Annotated[int, typer.Option(min=0, max=MOST_FRAMES, help="Number of dark exposures.")] = 0,
+        flat: Annotated[int, typer.Option(min=0, max=MOST_FRAMES, help="Number of flat exposures, uniformly lit.")] = 0,
         exposure_time: Annotated[float, typer.Option(min=0, max=1e6, help="Of darks and flats, in seconds.")] = 10.0,
         light: Annotated[float, typer.Option(min=0, max=1e9, help="Of flats, in electron/s per pixel.")] = 2000.0,
         seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 1,

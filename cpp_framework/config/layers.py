@@ -9,7 +9,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
-from cpp_framework.config.suggest import did_you_mean
+from cpp_framework.config.suggest import did_you_mean, shortened
 from cpp_framework.config.yaml_layer import merged, parse_assignment, read_settings
 from cpp_framework.declare import Config
 from cpp_framework.errors import ConfigError
@@ -130,7 +130,7 @@ def _impossible(error: ValidationError, places: Mapping[str, str], name: str) ->
         key = ".".join(str(part) for part in problem["loc"])
         place = next((places[known] for known in places if key == known or key.startswith(known + ".")), DEFAULT)
         value = problem["input"]
-        shown = f" = {value!r}" if isinstance(value, str | int | float | bool | None) else ""
+        shown = f" = {shortened(value)}" if isinstance(value, str | int | float | bool | None) else ""
         message = problem["msg"].removeprefix("Value error, ")
         lines.append(f"{place}: {name + '.' if name else ''}{key}{shown} — {message[:1].lower()}{message[1:]}")
     return ConfigError("\n".join(lines), hint=_HINT)

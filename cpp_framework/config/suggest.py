@@ -1,9 +1,17 @@
-"""The nearest known name to one that is not known."""
+"""Words for messages: the nearest known name to one that is not known, and values cut to a readable length."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+
+_LONGEST = 80
+
+
+def shortened(value: object) -> str:
+    """The value as Python writes it, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

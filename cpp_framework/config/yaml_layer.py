@@ -8,10 +8,11 @@ from typing import Any
 
 import yaml
 
+from cpp_framework.config.safe_yaml import YamlError, parse
+from cpp_framework.config.suggest import shortened
+from cpp_framework.config.text_file import read_text
 from cpp_framework.errors import ConfigError
 
-_NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)
-"""What the parser raises; ValueError for 2026-99-99 and numbers of thousands of digits."""
 _MEND = "check indentation, colons and quotes"
 
 
@@ -31,14 +32,14 @@ def read_settings(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
         The file cannot be read, is not YAML, is not a mapping, or has a key twice.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path)
+    except (OSError, ValueError) as error:
         raise ConfigError(f"cannot read {path}: {error}", hint="it must be a text file in UTF-8") from error
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
-    except _NOT_YAML as error:
-        raise ConfigError(f"{_where(path, error)}: not valid YAML: {_problem(error)}", hint=_MEND) from error
+        values, node = parse(text)
+    except YamlError as error:
+        place = f"{path}:{error.line}:{error.column}" if error.line else str(path)
+        raise ConfigError(f"{place}: not valid YAML: {error}", hint=_MEND) from error
     if node is None:
         return {}, {}
     if not isinstance(node, yaml.MappingNode) or not isinstance(values, dict):
@@ -60,13 +61,24 @@ def parse_assignment(text: str) -> dict[str, Any]:
     keys = name.strip().split(".")
     if not equals or not all(keys):
         raise ConfigError(f"{text!r} is not KEY=VALUE", hint="for instance --set clip.sigma=4")
-    try:
-        nested: Any = yaml.safe_load(value)
-    except _NOT_YAML as error:
-        raise ConfigError(f"value of {text!r} is not valid YAML: {_problem(error)}", hint=_MEND) from error
+    nested = parse_value(value)
     for key in reversed(keys):
         nested = {key: nested}
     return dict(nested)
+
+
+def parse_value(text: str) -> Any:
+    """Read the value of an assignment as YAML.
+
+    Raises
+    ------
+    ConfigError
+        It is not valid.
+    """
+    try:
+        return parse(text)[0]
+    except YamlError as error:
+        raise ConfigError(f"value {shortened(text)} is not valid YAML: {error}", hint=_MEND) from error
 
 
 def _collect(path: Path, node: yaml.MappingNode, prefix: str, places: dict[str, str]) -> None:
@@ -83,17 +95,6 @@ def _collect(path: Path, node: yaml.MappingNode, prefix: str, places: dict[str, 
 
 _MAX_KEYS = 10_000
 """More keys than any settings have; it stops files whose aliases multiply."""
-
-
-def _where(path: Path, error: Exception) -> str:
-    mark = getattr(error, "problem_mark", None)
-    return str(path) if mark is None else f"{path}:{mark.line + 1}:{mark.column + 1}"
-
-
-def _problem(error: Exception) -> str:
-    if isinstance(error, RecursionError):
-        return "nested too deeply"
-    return str(getattr(error, "problem", None) or error).partition("\n")[0]
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from cpp_framework._version import __version__
 from cpp_framework.errors import FormatVersionError, IncompatibleError, StoreError
 from cpp_framework.model.header import Header
+from cpp_framework.model.identity import parse_json
 from cpp_framework.model.mask import MEANINGS, Mask
 from cpp_framework.model.product import RESERVED_TABLES, AmplifierResult, ImageProduct, Product
 from cpp_framework.model.quantity import Measured
@@ -96,10 +97,19 @@ def read_header(path: Path) -> tuple[Header, dict[str, Any]]:
     return Header.model_validate(record["header"]), record
 
 
+def read_cards(path: Path) -> fits.Header:
+    """Cards of the primary header of a product file. Raises as `read`."""
+    with _opened(path) as hdus:
+        cards: fits.Header = hdus[0].header
+    return cards
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[fits.HDUList]:
     """Open a product file; whatever damage shows while it is open becomes a `StoreError` that names it."""
     try:
+        if path.exists() and not path.is_file():  # a pipe would wait for ever
+            raise OSError("it is not a file")
         with path.open("rb") as stream, warnings.catch_warnings():
             # astropy only warns of a truncated file.
             warnings.simplefilter("error", AstropyUserWarning)
@@ -139,7 +149,12 @@ def from_hdus(hdus: fits.HDUList, product_class: type[Product]) -> Product:
 
 def _record(hdus: fits.HDUList) -> dict[str, Any]:
     lines = hdus["METADATA"].data["JSON"]
-    record: dict[str, Any] = json.loads("".join(str(line) for line in lines))
+    record = parse_json("".join(str(line) for line in lines))
+    if not isinstance(record, dict):
+        raise ValueError("METADATA holds no document")
+    for part in ("format", "header", "amplifiers", "metrics", "refused"):
+        if not isinstance(record[part], dict):
+            raise ValueError(f"METADATA: {part} is no mapping")
     return record
 
 

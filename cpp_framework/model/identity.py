@@ -27,6 +27,20 @@ def canonical_json(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
+def parse_json(text: str) -> Any:
+    """Parse JSON from a file or row that somebody may have damaged.
+
+    Raises
+    ------
+    ValueError
+        It is no JSON, or nested too deeply to be any of ours.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
 def digest_of(value: Any) -> str:
     """SHA-256 of the canonical JSON of ``value``, in hexadecimal."""
     return hashlib.sha256(canonical_json(value)).hexdigest()

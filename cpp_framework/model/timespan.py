@@ -16,8 +16,12 @@ _EPOCH = date(1970, 1, 1).toordinal()
 
 @contextmanager
 def _any_year() -> Iterator[None]:
-    """Without the warning that leap seconds of years to come are unknown: simulated nights lie there."""
+    """Without the warning that leap seconds of years to come are unknown: simulated nights lie there.
+
+    What else the library only warns of (10:00:60 on a day without a leap second) is raised.
+    """
     with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="ERFA function")
         warnings.filterwarnings("ignore", message=".*dubious year.*")
         yield
 
@@ -36,7 +40,7 @@ def to_tai_ns(text: str | float, scale: str = "utc") -> int:
         form = {} if isinstance(text, str) else {"format": "mjd"}
         with _any_year():
             time = Time(text.strip() if isinstance(text, str) else text, scale=scale, **form).tai
-    except ValueError as error:
+    except (ValueError, UserWarning) as error:
         raise ConfigError(f"{text!r} is not a date: {error}", hint="write it as 2026-11-22T10:15:00") from error
     # jd1 is whole or half days and jd2 the rest, so both products stay exact to the nanosecond.
     whole = round((float(time.jd1) - 2440587.5) * 2) * (_DAY // 2)
@@ -49,9 +53,14 @@ def parse_instant(text: str) -> int | None:
     Raises
     ------
     ConfigError
-        The text is not a date.
+        The text is not a date, or one whose nanoseconds do not fit into 64 bits.
     """
-    return None if text.strip().lower() == "open" else to_tai_ns(text.strip().removesuffix("Z"))
+    if text.strip().lower() == "open":
+        return None
+    instant = to_tai_ns(text.strip().removesuffix("Z"))
+    if abs(instant) >= 2**63:
+        raise ConfigError(f"{text!r} is not in the years 1678 to 2262", hint="`open` is for ever")
+    return instant
 
 
 def to_iso(tai_ns: int, scale: str = "utc") -> str:

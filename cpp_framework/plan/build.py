@@ -20,6 +20,7 @@ from cpp_framework.plan.unit import Need, Plan, PlannedExposure, Refusal, Reques
 from cpp_framework.plugins import Plugins
 from cpp_framework.select import Group, parse_filters, select
 from cpp_framework.store import Store, StoredExposure
+from cpp_framework.store.collections import chain_name
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,11 @@ def make_plan(request: Request, store: Store, instruments: Callable[[str], Instr
         No exposure (or product) in the repository is of the kind wanted.
     IncompatibleError
         ``use`` names a product of another type.
+    ConfigError
+        The label is no name, or a setting is wrong.
     """
     calibration = plugins.type(request.type)
+    chain_name(calibration.name, request.label)  # a wrong label is refused before anything is read
     config_class = load(calibration.config, wanted_by=calibration.name)
     settings = resolve_config(config_class, request.config_file, request.settings, name=calibration.name)
     _check_use(request, store)

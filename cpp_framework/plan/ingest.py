@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from cpp_framework.camera.instrument import Instrument
 from cpp_framework.camera.reader import read_exposures
 from cpp_framework.errors import CppError, NotFoundError, RawFileError
 from cpp_framework.store import REGISTRY, Ingested, IngestOutcome, RawFile, Store
+from cpp_framework.store.ingests import IngestNote
 from cpp_framework.store.store import FOLDERS
 
 _FITS = re.compile(r"\.(fits|fit|fts)(\.(gz|fz))?$", re.IGNORECASE)
@@ -85,13 +87,7 @@ def ingest(
     for start in range(0, len(files), _BATCH):
         batch: list[RawFile] = []
         for i, path in enumerate(files[start : start + _BATCH], start):
-            try:
-                batch.append(_read(path, cameras))
-            except CppError as error:
-                refused.append(RefusedFile(path, str(error), error.hint))
-            except Exception as error:  # one file, however broken, must not keep the others out
-                reason = f"{path}: {type(error).__name__} while reading headers: {error}"
-                refused.append(RefusedFile(path, reason, "leave it out, and report it with `cpp instrument check`"))
+            _read_into(batch, path, cameras, refused)
             if progress is not None:
                 progress(i + 1, len(files))
         ingested += store.ingest(batch)
@@ -99,26 +95,55 @@ def ingest(
     return IngestReport(tuple(ingested), tuple(refused))
 
 
+def ingest_again(store: Store, instruments: Callable[[str], Instrument], note: IngestNote) -> IngestReport:
+    """Repeat an earlier ingest, for an index made anew: read the headers of its files where they are now.
+
+    Raises
+    ------
+    NotFoundError, InstrumentError
+        An instrument it speaks of is gone, or its file is wrong.
+    """
+    refused: list[RefusedFile] = []
+    batch: list[RawFile] = []
+    for name, paths in note.paths.items():
+        camera = instruments(name)
+        for path in paths:
+            _read_into(batch, Path(path), [camera], refused)
+    ingested = store.ingest(batch, again=note.id)
+    refused += [_conflict(one) for one in ingested if one.outcome is IngestOutcome.CONFLICT]
+    return IngestReport(tuple(ingested), tuple(refused))
+
+
 def find_files(paths: Iterable[Path]) -> tuple[list[Path], list[RefusedFile]]:
     """Real paths of all raw files, each once, in the order given (folders sorted), and what is no file."""
     found: dict[Path, None] = {}
-    refused = []
+    refused: list[RefusedFile] = []
     for path in paths:
-        if path.is_dir():
-            unreadable: list[OSError] = []
-            inside = list(_walk(path, unreadable))
-            found.update(dict.fromkeys(inside))
-            for error in unreadable:
-                reason = f"{error.filename}: folder cannot be read: {error.strerror}"
-                refused.append(RefusedFile(Path(error.filename), reason, "check its permissions"))
-            if not inside and not unreadable:
-                reason = f"{path}: no *.fits, *.fit or *.fts file is in this folder"
-                refused.append(RefusedFile(path, reason, "name the files themselves if they end otherwise"))
-        elif path.exists():
-            found[path.resolve()] = None
+        try:
+            is_folder = stat.S_ISDIR(path.stat().st_mode)
+        except OSError as error:
+            missing = isinstance(error, FileNotFoundError)
+            reason = f"{path}: {'no such file or folder' if missing else error.strerror}"
+            refused.append(RefusedFile(path, reason, "check the path"))
+            continue
+        if is_folder:
+            found |= dict.fromkeys(_inside(path, refused))
         else:
-            refused.append(RefusedFile(path, f"{path}: no such file or folder", "check the path"))
+            found[path.resolve()] = None
     return list(found), refused
+
+
+def _inside(folder: Path, refused: list[RefusedFile]) -> list[Path]:
+    """Raw files in a folder; what cannot be read, and a folder without any, is added to ``refused``."""
+    unreadable: list[OSError] = []
+    inside = list(_walk(folder, unreadable))
+    for error in unreadable:
+        reason = f"{error.filename}: folder cannot be read: {error.strerror}"
+        refused.append(RefusedFile(Path(error.filename), reason, "check its permissions"))
+    if not inside and not unreadable:
+        reason = f"{folder}: no *.fits, *.fit or *.fts file is in this folder"
+        refused.append(RefusedFile(folder, reason, "name the files themselves if they end otherwise"))
+    return inside
 
 
 def _walk(folder: Path, unreadable: list[OSError]) -> Iterator[Path]:
@@ -164,6 +189,17 @@ def _read(path: Path, cameras: Sequence[Instrument]) -> RawFile:
         f"{path} fits the instruments {names}",
         hint="say --instrument NAME, or give header.instrument an `expect` in their files",
     )
+
+
+def _read_into(batch: list[RawFile], path: Path, cameras: Sequence[Instrument], refused: list[RefusedFile]) -> None:
+    """Read the headers of one file; what is wrong with it is added to ``refused``."""
+    try:
+        batch.append(_read(path, cameras))
+    except CppError as error:
+        refused.append(RefusedFile(path, str(error), error.hint))
+    except Exception as error:  # one file, however broken, must not keep the others out
+        reason = f"{path}: {type(error).__name__} while reading headers: {error}"
+        refused.append(RefusedFile(path, reason, "leave it out, and report it with `cpp instrument check`"))
 
 
 def _conflict(one: Ingested) -> RefusedFile:

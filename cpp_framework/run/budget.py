@@ -16,7 +16,9 @@ PROCESS = 120_000_000
 FRAME_COPIES = 16
 """Bytes per pixel a worker holds while correcting: raw (4), image (4), mask (4), overscans and slack (4)."""
 
-_RAM_DISK = Path("/dev/shm")
+RAM_DISK = Path("/dev/shm")
+"""Where corrected frames are kept if they fit."""
+
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
@@ -37,8 +39,8 @@ class Budget:
         size = 4 * detector.width * detector.height * n_frames
         workers = self.workers(detector) * (PROCESS + FRAME_COPIES * detector.width * detector.height)
         fits = size + workers + PROCESS <= self.memory
-        if fits and _RAM_DISK.is_dir() and shutil.disk_usage(_RAM_DISK).free > 2 * size:
-            return _RAM_DISK
+        if fits and RAM_DISK.is_dir() and shutil.disk_usage(RAM_DISK).free > 2 * size:
+            return RAM_DISK
         return repository / "scratch"
 
     def tile_bytes(self, detector: Detector) -> int:

@@ -1,6 +1,7 @@
-"""Runs a plan: hands tasks to an executor, gathers what comes back, publishes whole products.
+"""Runs a plan: hands tasks to the workers, gathers what comes back, publishes whole products.
 
-Only the coordinator (this module) touches the registry. A failed unit is reported and the others go on.
+Only the coordinator (this module) touches the registry. It works on a few groups of units at a time, each under the
+leases of its recipes. A failed unit is reported and the others go on.
 """
 
 from __future__ import annotations
@@ -10,86 +11,33 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from contextlib import ExitStack, contextmanager
 
 from cpp_framework.camera.instrument import Instrument
-from cpp_framework.camera.window import crop_detector, window_of
-from cpp_framework.declare import CalibrationType
 from cpp_framework.errors import CppError
-from cpp_framework.isr.spool import Spool
-from cpp_framework.model.detector import Detector
-from cpp_framework.model.exposure import Exposure
+from cpp_framework.execute import Workers
 from cpp_framework.model.header import Header
-from cpp_framework.model.identity import new_id
-from cpp_framework.model.measurement import Measurement
 from cpp_framework.plan.unit import Plan, Unit
 from cpp_framework.plugins import Plugins
-from cpp_framework.run import work
+from cpp_framework.run.active import ActiveGroup, ActiveUnit, RunContext, Task, n_frames, n_tasks, prepare
 from cpp_framework.run.budget import Budget
-from cpp_framework.run.job import Job, Measured, Shared, Staged
-from cpp_framework.run.scratch import Scratch, clear_abandoned
-from cpp_framework.store import ProductRecord, Store
+from cpp_framework.run.crew import Crew
+from cpp_framework.run.groups import Group, groups_at_once, groups_of
+from cpp_framework.run.job import Measured, Staged
+from cpp_framework.run.leases import take_leases, waiting_for
+from cpp_framework.run.results import Progress, UnitResult, failed, settled
+from cpp_framework.store import Store
+from cpp_framework.store.leases import Lease
 
-
-@dataclass(frozen=True)
-class UnitResult:
-    """What became of one unit: ``made``, ``up to date``, ``blocked`` or ``failed``, with the reason."""
-
-    unit: Unit
-    state: str
-    product: str = ""
-    reason: str = ""
-    hint: str = ""
-    seconds: float = 0.0
-    write_seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class Progress:
-    """One step forward: tasks done of all, and what was done of which unit."""
-
-    done: int
-    total: int
-    task: str
-
-
-@dataclass
-class _Active:
-    """A unit under way: its job, the tasks not yet handed out, and what has come back."""
-
-    job: Job
-    scratch: Scratch
-    calibration: CalibrationType
-    todo: deque[tuple[str, int]]
-    outstanding: int = 0
-    measured: dict[tuple[str, int], Measured] = field(default_factory=dict)
-    pooled: Measurement | None = None
-    solving: bool = False
-    start: float = field(default_factory=time.perf_counter)
-
-    def discard(self) -> None:
-        """Delete what the unit has on disk and nobody will ask for."""
-        self.scratch.remove()
-        self.job.staged.unlink(missing_ok=True)
-
-    @property
-    def measured_all(self) -> bool:
-        return not self.todo and not self.outstanding
-
-    def measurements(self) -> dict[str, tuple[Measurement, ...]]:
-        """Measurements in order of exposure, by selection."""
-        found: dict[str, list[Measurement]] = {}
-        for (selection, _), one in sorted(self.measured.items()):
-            if one.measurement is not None:
-                found.setdefault(selection, []).append(one.measurement)
-        return {selection: tuple(some) for selection, some in found.items()}
+_POLL = 0.2
+"""Seconds between two looks whether another process has given a lease back."""
 
 
 class Engine:
-    """Runs the units of one plan with one executor and one budget."""
+    """Runs the units of one plan with one set of workers and one budget.
+
+    ``interrupted`` is asked before each new task: once it says yes, what runs is finished and the rest left.
+    """
 
     def __init__(
         self,
@@ -97,212 +45,213 @@ class Engine:
         store: Store,
         instruments: Callable[[str], Instrument],
         plugins: Plugins,
-        executor: Executor,
+        workers: Workers,
         budget: Budget,
         *,
         command: str = "",
         progress: Callable[[Progress], None] = lambda _: None,
+        interrupted: Callable[[], bool] = lambda: False,
     ) -> None:
         self._plan = plan
-        self._store = store
-        self._instruments = instruments
-        self._plugins = plugins
-        self._executor = executor
-        self._budget = budget
-        self._command = command
+        self._context = RunContext(store, instruments, plugins, budget, command)
+        self._workers = workers
+        self._crew = Crew(workers, budget.jobs, self._notify)
         self._progress = progress
+        self._interrupted = interrupted
+        self._calibration = plugins.type(plan.request.type)
+        groups = groups_of(plan, self._calibration)
+        self._at_once = groups_at_once(groups, self._calibration, budget.jobs)
+        self._queue = deque(groups)
+        self._held: list[Group] = []
+        self._look_again = 0.0
+        self._told = ""
+        self._active: list[ActiveGroup] = []
+        self._results: list[UnitResult] = []
         self._run = ""
         self._done = 0
-        self._total = sum(len(_tasks(unit, plugins)) + 1 for unit in plan.to_do)
-        self._results: list[UnitResult] = []
+        self._total = sum(n_tasks(unit, self._calibration) for group in groups for unit in group.make)
 
     def run(self) -> list[UnitResult]:
         """Work through the plan and return one result per unit, in the plan's order."""
-        to_do = self._plan.to_do
-        self._results = [_settled(unit) for unit in self._plan.units if unit.existing or unit.blocked]
-        if to_do:
-            self._run = self._store.new_run(to_do[0].type, to_do[0].label)
-            for group in self._groups(to_do):
-                self._run_group(group)
-        order = {id(unit): i for i, unit in enumerate(self._plan.units)}
-        return sorted(self._results, key=lambda result: order[id(result.unit)])
-
-    def _groups(self, units: Sequence[Unit]) -> Iterator[list[Unit]]:
-        """Units that must be measured before any of them is solved: one focal plane for types with `pool`."""
-        calibration = self._plugins.type(units[0].type)
-        if not calibration.pool:
-            yield from ([unit] for unit in units) if self._wide(units) else [list(units)]
-            return
-        planes: dict[str, list[Unit]] = {}
-        for unit in units:
-            key = {name: value for name, value in unit.key.items() if name != "detector"}
-            planes.setdefault(repr(sorted(key.items())), []).append(unit)
-        yield from planes.values()
-
-    def _wide(self, units: Sequence[Unit]) -> bool:
-        """Whether one unit alone has exposures enough to keep every worker busy."""
-        return all(unit.n_exposures >= 2 * self._budget.jobs for unit in units)
-
-    def _run_group(self, units: Sequence[Unit]) -> None:
-        frames = sum(_n_frames(unit, self._plugins) for unit in units)
-        active = [self._activate(unit, len(units), frames) for unit in units]
-        begun = list(active)
-        futures: dict[Future[Any], tuple[_Active, str]] = {}
+        self._results = [settled(unit) for unit in self._plan.units if unit.existing or unit.blocked]
         try:
-            self._loop(active, futures)
+            self._work()
+        except BaseException:
+            self._crew.cancel()
+            self._workers.kill()
+            raise
         finally:
-            for future in futures:
-                future.cancel()
-            for one in begun:
-                one.discard()
+            with ExitStack() as discarding:
+                for group in self._active:
+                    discarding.callback(group.discard)
+        results = {id(result.unit): result for result in self._results}
+        return [results.get(id(unit)) or UnitResult(unit, "interrupted") for unit in self._plan.units]
 
-    def _loop(self, active: list[_Active], futures: dict[Future[Any], tuple[_Active, str]]) -> None:
-        self._submit(active, futures)
-        while futures:
-            done, _ = wait(futures, return_when=FIRST_COMPLETED)
-            for future in done:
-                one, task = futures.pop(future)
-                with self._failing(one, active):
-                    self._take(one, task, future.result(), active)
-            self._submit(active, futures)
+    def _work(self) -> None:
+        while self._queue or self._held or self._active:
+            if not self._interrupted():
+                self._begin_more()
+                self._hand_out()
+            elif not self._crew.busy:
+                return
+            self._gather()
 
-    def _submit(self, active: list[_Active], futures: dict[Future[Any], tuple[_Active, str]]) -> None:
-        """Hand out work, solving first, so that at most one task per worker is waiting."""
-        for one in [one for one in active if one.measured_all and not one.solving]:
-            with self._failing(one, active):
-                if self._ready(one, active):
-                    one.solving = True
-                    shared = Shared(one.measurements(), one.pooled)
-                    futures[self._executor.submit(work.solve, one.job, shared)] = (one, "solved")
-        workers = min((self._budget.workers(_whole(one.job)) for one in active), default=1)
-        for one in list(active):
-            while one.todo and len(futures) < workers:
-                selection, index = one.todo.popleft()
-                with self._failing(one, active):
-                    future = self._executor.submit(work.correct_and_measure, one.job, selection, index)
-                    futures[future] = (one, _read(one, selection, index))
-                    one.outstanding += 1
+    # -- beginning
 
-    @contextmanager
-    def _failing(self, one: _Active, active: list[_Active]) -> Iterator[None]:
-        """Whatever goes wrong inside fails this unit and only this one."""
-        try:
-            yield
-        except BrokenExecutor:
-            hint = f"try --jobs {max(1, self._budget.jobs // 2)} or a smaller --memory"
-            self._fail(one, CppError("a worker process was killed, probably because memory ran out", hint), active)
-        except Exception as error:  # a stranger's function may raise anything
-            self._fail(one, error, active)
+    def _begin_more(self) -> None:
+        """Begin further groups while there is room; those another process works on are tried again later."""
+        if self._held and time.monotonic() > self._look_again:
+            self._queue.extend(self._held)
+            self._held.clear()
+        while self._queue and len(self._active) < self._at_once:
+            group = self._queue.popleft()
+            try:
+                leases = take_leases(self._context.store, group.make)
+            except CppError as error:
+                self._results += [self._failed(unit, error) for unit in group.make]
+                continue
+            if leases is None:
+                self._held.append(group)
+                self._look_again = time.monotonic() + _POLL
+            else:
+                self._begin(group, leases)
 
-    def _ready(self, one: _Active, active: list[_Active]) -> bool:
-        """Whether `solve` may start: at once, or for types with `pool` when every detector is measured."""
-        if not one.calibration.pool:
-            return True
-        if not all(other.measured_all for other in active):
-            return False
-        if one.pooled is None:
-            measured = {other.job.unit.detector: other.measurements() for other in active}
-            pooled = work.pool(one.job, measured)
-            for other in active:
-                other.pooled = pooled
-        return True
+    def _begin(self, group: Group, leases: dict[str, Lease]) -> None:
+        active = ActiveGroup(self._calibration)
+        self._active.append(active)
+        known = list(group.known)
+        for unit in group.make:
+            try:
+                made = self._context.store.by_recipe(unit.recipe)  # by another process, since the plan
+                if made is None:
+                    active.units.append(self._prepare(unit, leases[unit.recipe], group))
+                    continue
+                known.append(unit)
+                self._results.append(UnitResult(unit, "up to date", made.id))
+            except Exception as error:  # reading an instrument or a needed product may fail in many ways
+                self._results.append(self._failed(unit, error))
+            leases[unit.recipe].release()
+            self._step(n_tasks(unit, self._calibration), f"{unit.name}: {self._results[-1].state}")
+        for unit in known if active.makes and self._calibration.pool else ():
+            try:
+                active.units.append(self._prepare(unit, None, group))
+            except Exception as error:  # as above
+                self._notify_left_out(unit, error)
+        self._close(active)
 
-    def _take(self, one: _Active, task: str, result: Any, active: list[_Active]) -> None:
-        self._done += 1
-        self._progress(Progress(self._done, self._total, f"{one.job.unit.name}: {task}"))
+    def _prepare(self, unit: Unit, lease: Lease | None, group: Group) -> ActiveUnit:
+        self._run = self._run or self._context.store.new_run(unit.type, unit.label)
+        together = len(group.make + group.known)
+        frames = self._at_once * sum(n_frames(one, self._calibration) for one in group.make + group.known)
+        return prepare(unit, lease, self._context, run=self._run, frames=frames, together=self._at_once * together)
+
+    # -- tasks
+
+    def _hand_out(self) -> None:
+        """Hand out so much that no worker is idle, and none has more than the task it is at."""
+        self._crew.repeat()
+        budget = self._context.budget
+        workers = min((budget.workers(one.whole) for group in self._active for one in group.units), default=1)
+        while self._crew.room(workers) and (task := self._next_task()):
+            with self._failing([task.unit]):
+                self._crew.submit(task)
+
+    def _next_task(self) -> Task | None:
+        """The next task; solving comes first, so that a unit that has begun is soon published."""
+        for group in list(self._active):
+            with self._failing(group.makes):
+                if task := group.take_solve():
+                    return task
+        return next((one.take_read() for group in self._active for one in group.units if one.todo), None)
+
+    def _gather(self) -> None:
+        """Wait for tasks to end, or if all that is left is with other processes, for those."""
+        if not self._crew.busy:
+            if self._held and not self._active:
+                self._notify(waiting_for(self._context.store, self._held))
+                time.sleep(_POLL)
+            return
+        for task, future in self._crew.finished(_POLL if self._held else None):
+            if self._group_of(task.unit) is not None:  # its unit may have failed in the meantime
+                with self._failing([task.unit]):
+                    self._take(task, future.result())
+
+    def _take(self, task: Task, result: Measured | Staged) -> None:
+        one = task.unit
+        if one.lease is not None:
+            self._step(1, f"{one.name}: {task.title}")
         if isinstance(result, Measured):
             one.outstanding -= 1
             one.measured[(result.selection, result.index)] = result
-            return
+        else:
+            self._publish(one, result)
+
+    def _publish(self, one: ActiveUnit, staged: Staged) -> None:
         solved = time.perf_counter()
-        record = self._publish(result)
-        active.remove(one)
-        one.scratch.remove()
+        record = self._context.store.put(staged.path, Header.model_validate_json(staged.header_json))
         now = time.perf_counter()
-        writing = result.write_seconds + now - solved
+        writing = staged.write_seconds + now - solved
         self._results.append(
             UnitResult(one.job.unit, "made", record.id, seconds=now - one.start, write_seconds=writing)
         )
-        self._plugins.event(name="product stored", product=record.id, type=record.type)
+        self._leave(one)
+        self._context.plugins.event(name="product stored", product=record.id, type=record.type)
 
-    def _publish(self, staged: Staged) -> ProductRecord:
-        return self._store.put(staged.path, Header.model_validate_json(staged.header_json))
+    # -- ending
 
-    def _fail(self, one: _Active, error: Exception, active: list[_Active]) -> None:
-        if one not in active:
+    @contextmanager
+    def _failing(self, units: Sequence[ActiveUnit]) -> Iterator[None]:
+        """Whatever goes wrong inside fails these units and only these."""
+        try:
+            yield
+        except Exception as error:  # a stranger's function may raise anything
+            for one in units:
+                self._fail(one, error)
+
+    def _fail(self, one: ActiveUnit, error: Exception) -> None:
+        if self._group_of(one) is None:
             return
-        active.remove(one)
-        one.todo.clear()
-        one.discard()
+        if one.lease is not None:
+            self._results.append(self._failed(one.job.unit, error))
+            self._step(one.tasks_left, f"{one.name}: failed")
+        else:
+            self._notify_left_out(one.job.unit, error)
+        self._leave(one)
+
+    def _failed(self, unit: Unit, error: Exception) -> UnitResult:
         if os.environ.get("CPP_DEBUG"):
             traceback.print_exception(error)
-        reason = str(error) if isinstance(error, CppError) else f"{type(error).__name__}: {error}"
-        hint = error.hint if isinstance(error, CppError) else "run again with cpp --debug for the traceback"
-        self._results.append(UnitResult(one.job.unit, "failed", reason=reason, hint=hint))
+        return failed(unit, error, self._context.budget.jobs)
 
-    def _activate(self, unit: Unit, together: int, frames: int) -> _Active:
-        """Prepare a unit that is worked on ``together`` with others; all their ``frames`` share the memory."""
-        calibration = self._plugins.type(unit.type)
-        instrument = self._instruments(unit.instrument)
-        product_id = new_id()
-        parent = self._budget.scratch(instrument.detector(unit.detector), frames, self._store.root)
-        clear_abandoned(parent)
-        scratch = Scratch(parent, product_id)
-        job = Job(
-            unit=unit,
-            instrument=instrument,
-            spools={},
-            measurements=self._store.root / "cache" / "measurements",
-            staged=self._store.staging_file(unit.recipe),
-            threads=max(1, self._budget.jobs // together),
-            product_id=product_id,
-            run=self._run,
-            command=self._command,
-        )
-        for inputs in calibration.inputs:
-            exposures = tuple(planned.exposure for planned in unit.inputs[inputs.name])
-            folder = scratch.folder / inputs.name
-            job.spools[inputs.name] = Spool.create(
-                folder, _read_out(instrument, exposures), exposures, work.unit_of(job)
-            )
-        return _Active(job, scratch, calibration, deque(_tasks(unit, self._plugins)))
+    def _leave(self, one: ActiveUnit) -> None:
+        """Take a unit that is made or has failed out of its group."""
+        group = self._group_of(one)
+        assert group is not None
+        group.units.remove(one)
+        self._crew.forget(one)
+        self._close(group)
+        one.discard()
 
+    def _close(self, group: ActiveGroup) -> None:
+        """End a group that has nothing left to make."""
+        if not group.makes:
+            self._active.remove(group)
+            group.discard()
 
-def _n_frames(unit: Unit, plugins: Plugins) -> int:
-    """Number of corrected frames that are kept until `solve` has read them."""
-    return sum(len(unit.inputs[inputs.name]) for inputs in plugins.type(unit.type).inputs if inputs.frames)
+    def _group_of(self, one: ActiveUnit) -> ActiveGroup | None:
+        return next((group for group in self._active if one in group.units), None)
 
+    # -- telling
 
-def _tasks(unit: Unit, plugins: Plugins) -> list[tuple[str, int]]:
-    """Selection and index of every exposure (or pair) that must be read."""
-    return [
-        (inputs.name, index)
-        for inputs in plugins.type(unit.type).inputs
-        if inputs.frames or plugins.type(unit.type).measure
-        for index in range(len(unit.inputs[inputs.name]) // (2 if inputs.pairing else 1))
-    ]
+    def _step(self, tasks: int, text: str) -> None:
+        self._done += tasks
+        self._progress(Progress(self._done, self._total, text))
 
+    def _notify_left_out(self, unit: Unit, error: Exception) -> None:
+        reason = self._failed(unit, error).reason
+        self._notify(f"{unit.name} is left out of what its focal plane has in common: {reason}")
 
-def _read(one: _Active, selection: str, index: int) -> str:
-    """Text naming the exposure (or pair) a task reads."""
-    size = next(2 if inputs.pairing else 1 for inputs in one.calibration.inputs if inputs.name == selection)
-    group = one.job.unit.inputs[selection][index * size : (index + 1) * size]
-    return " and ".join(planned.exposure.id for planned in group)
-
-
-def _whole(job: Job) -> Detector:
-    return job.instrument.detector(job.unit.detector)
-
-
-def _read_out(instrument: Instrument, exposures: Sequence[Exposure]) -> Detector:
-    """The part of the detector that was read: all of it, or the window the exposures share."""
-    first = exposures[0]
-    detector = instrument.detector(first.detector)
-    window = window_of(first, instrument.layout(first.detector))
-    return detector if window is None else crop_detector(detector, window)
-
-
-def _settled(unit: Unit) -> UnitResult:
-    if unit.existing:
-        return UnitResult(unit, "up to date", unit.existing)
-    return UnitResult(unit, "blocked", reason=unit.blocked, hint=unit.hint)
+    def _notify(self, text: str) -> None:
+        if text != self._told:
+            self._told = text
+            self._progress(Progress(self._done, self._total, text, notice=True))

@@ -73,6 +73,7 @@ def solve(job: Job, shared: Shared) -> Staged:
     product = _with_header(job, calibration, product, _applied(inputs))
     solved = time.perf_counter()
     with storage_errors(job.staged):
+        job.staged.unlink(missing_ok=True)  # a killed worker may have left a part of it
         product_fits.write(product, job.staged)
     assert product.header is not None
     return Staged(job.staged, product.header.model_dump_json(), solved - start, time.perf_counter() - solved)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from types import UnionType
 from typing import Any, get_args, get_origin
 
+from cpp_framework.config.expression import check_expression
 from cpp_framework.config.suggest import did_you_mean
 from cpp_framework.errors import ConfigError
 from cpp_framework.model.exposure import FIELDS, Exposure
@@ -94,15 +95,28 @@ def last_filter(text: str, now: datetime | None = None) -> Filter:
     ConfigError
         It is not such a span.
     """
-    match = _SPAN.fullmatch(text.strip())
-    if match is None:
-        raise ConfigError(f"{text!r} is not a span of time", hint="write it as 12h, 30d or 2w")
     try:
-        begin = (now or datetime.now(UTC)).replace(tzinfo=None) - timedelta(**{_UNITS[match[2]]: float(match[1])})
+        begin = (now or datetime.now(UTC)).replace(tzinfo=None) - parse_span(text)
     except OverflowError as error:
         raise ConfigError(f"{text!r} reaches back before the year 1", hint="write it as 12h, 30d or 2w") from error
     since = to_tai_ns(begin.isoformat())
     return Filter("begin", ">=", since, f"begin>={to_iso(since)}")
+
+
+def parse_span(text: str) -> timedelta:
+    """Read a span of time: ``12h``, ``30d``, ``2w``.
+
+    Raises
+    ------
+    ConfigError
+        It is not such a span.
+    OverflowError
+        It is longer than a calendar can be.
+    """
+    match = _SPAN.fullmatch(text.strip())
+    if match is None:
+        raise ConfigError(f"{text!r} is not a span of time", hint="write it as 12h, 30d or 2w")
+    return timedelta(**{_UNITS[match[2]]: float(match[1])})
 
 
 def matches(one: Filter, exposure: Exposure) -> bool:
@@ -117,9 +131,11 @@ def matches(one: Filter, exposure: Exposure) -> bool:
 
 def _pattern(text: str) -> str:
     try:
-        re.compile(text)
-    except re.error as error:
-        raise ConfigError(f"{text!r} is not a regular expression: {error}", hint="for instance object~^M31") from error
+        check_expression(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"{text!r} is not a regular expression to use: {error}", hint="for instance object~^M31"
+        ) from error
     return text
 
 

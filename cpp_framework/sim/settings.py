@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable
 from typing import Any, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from cpp_framework.config.suggest import did_you_mean
+from cpp_framework.config.suggest import did_you_mean, shortened
+from cpp_framework.config.yaml_layer import parse_value
 from cpp_framework.errors import ConfigError
 from cpp_framework.sim.anomalies import ANOMALIES, Anomaly
 from cpp_framework.sim.charge import FullWell, Light, PhotonNoise
@@ -101,16 +101,13 @@ def parse_assignment(text: str) -> tuple[str, str, Any]:
     owner, dot, parameter = where.strip().partition(".")
     if not (equals and dot and owner and parameter):
         raise ConfigError(f"{text!r} is not EFFECT.PARAMETER=VALUE", hint="for instance read_noise.sigma=3.5")
-    try:
-        return owner, parameter, yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{text!r}: the value is not a number, word or {{NAME: number}} mapping") from error
+    return owner, parameter, parse_value(value)
 
 
 def problems(error: ValidationError) -> list[str]:
     """Say what a validation found, without the words of the validator."""
     return [
-        f"{_place(one['loc'])}: {one['msg'].removeprefix('Value error, ')}, got {one['input']!r}"
+        f"{_place(one['loc'])}: {one['msg'].removeprefix('Value error, ')}, got {shortened(one['input'])}"
         for one in error.errors()
     ]
 

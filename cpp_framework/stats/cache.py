@@ -28,8 +28,8 @@ def prepare_numba_cache() -> Path:
     Path
         The folder; it exists and can be written.
     """
-    wanted = _wanted_folder()
-    problem = _problem_writing(wanted) if wanted else "this user has no home folder"
+    wanted = wanted_folder()
+    problem = problem_writing(wanted) if wanted else "this user has no home folder"
     if wanted and not problem:
         folder = wanted
     else:
@@ -41,7 +41,8 @@ def prepare_numba_cache() -> Path:
     return folder
 
 
-def _wanted_folder() -> Path | None:
+def wanted_folder() -> Path | None:
+    """The folder for compiled kernels that the environment asks for; None where the user has no home."""
     if chosen := os.environ.get("NUMBA_CACHE_DIR"):
         return Path(chosen)
     base = os.environ.get("XDG_CACHE_HOME", "")
@@ -53,7 +54,7 @@ def _wanted_folder() -> Path | None:
         return None
 
 
-def _problem_writing(folder: Path) -> str:
+def problem_writing(folder: Path) -> str:
     """Why the folder cannot be written; empty if it can. Only writing tells: mode bits lie on read-only mounts."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

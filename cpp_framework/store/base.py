@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -15,18 +14,22 @@ from cpp_framework.store.database import LOCK_TIMEOUT, Database
 from cpp_framework.store.files import make_folder, publish, publish_text, storage_errors, temporary_path
 from cpp_framework.store.leases import Lease
 from cpp_framework.store.locate import ELSEWHERE, REGISTRY, is_repository, read_elsewhere, write_elsewhere
+from cpp_framework.store.publishing import publishing
 from cpp_framework.store.records import ProductRecord
 from cpp_framework.store.sqlite import MemoryDatabase, SqliteDatabase
 
-FOLDERS = ("products", "instruments", "flags", "ledger", "staging", "leases", "cache/measurements")
+FOLDERS = ("products", "instruments", "flags", "ledger", "ingests", "staging", "leases", "cache/measurements")
 
 
 class StoreBase:
     """A folder and the database that says what is in it."""
 
-    def __init__(self, root: Path, database: Database, *, temporary: bool = False) -> None:
+    def __init__(
+        self, root: Path, database: Database, *, lock_timeout: float = LOCK_TIMEOUT, temporary: bool = False
+    ) -> None:
         self.root = root
         self._database = database
+        self._lock_timeout = lock_timeout
         self._temporary = temporary
 
     @classmethod
@@ -74,7 +77,7 @@ class StoreBase:
         root = root.absolute()
         database = open_database(root, write, lock_timeout)
         database.check_version()
-        return cls(root, database)
+        return cls(root, database, lock_timeout=lock_timeout)
 
     @classmethod
     def in_memory(cls) -> Self:
@@ -121,11 +124,8 @@ class StoreBase:
     @contextmanager
     def _publishing(self, *, alone: bool = False) -> Iterator[None]:
         """Held from the publishing of a file to the commit of its row; ``alone`` waits until nobody holds it."""
-        with (
-            storage_errors(self.root / "leases"),
-            (self.root / "leases" / "publishing").open("ab") as lock,
-        ):
-            fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        self._database.check_writable()
+        with publishing(self.root / "leases", alone=alone, timeout=self._lock_timeout):
             yield
 
     @classmethod

@@ -80,8 +80,32 @@ def list_collections(connection: Connection) -> list[Collection]:
     return sorted(found, key=lambda one: one.kind is not CollectionKind.RUN)
 
 
+def ensure_run(connection: Connection, name: str) -> None:
+    """Make a run that was named elsewhere (in another repository, or in a product's header), unless it is there.
+
+    Raises
+    ------
+    ConflictError
+        A collection of another kind has this name.
+    """
+    there = kind_of(connection, name)
+    if there not in (None, CollectionKind.RUN):
+        raise ConflictError(
+            f"{name!r} is a collection of kind {there} here; a run of this name is wanted",
+            hint="cpp store collections",
+        )
+    if there is None:
+        _add(connection, name, CollectionKind.RUN)
+
+
 def ensure(connection: Connection, name: str, kind: CollectionKind) -> None:
-    """Make a tagged or calibration collection, unless it is there.
+    """Make a tagged or calibration collection, unless it is there. Raises as `check_name`."""
+    if not check_name(connection, name, kind):
+        _add(connection, name, kind)
+
+
+def check_name(connection: Connection, name: str, kind: CollectionKind) -> bool:
+    """Whether a tagged or calibration collection is there, if its name may be that of one.
 
     Raises
     ------
@@ -96,8 +120,7 @@ def ensure(connection: Connection, name: str, kind: CollectionKind) -> None:
     if there not in (None, kind) or (there is None and name.startswith("ci_cpp_")):
         what = f"is a collection of kind {there} already" if there else "begins like the runs cpp makes itself"
         raise ConflictError(f"{name!r} {what}; kind {kind} is wanted", hint="choose another name")
-    if there is None:
-        _add(connection, name, kind)
+    return there is not None
 
 
 def members(connection: Connection, name: str) -> ColumnElement[bool]:

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 from sqlalchemy import Connection, Engine, inspect, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -27,6 +28,8 @@ RESTORE = "restore it from a backup, or `cpp doctor --rebuild` makes it anew fro
 
 class Database(ABC):
     """Transactions on one registry; ``name`` is what messages call it."""
+
+    restore_hint: ClassVar[str] = RESTORE
 
     def __init__(self, engine: Engine, name: str, write: bool = True) -> None:
         self._engine = engine
@@ -51,7 +54,7 @@ class Database(ABC):
                 yield connection
         except ValueError as error:  # text in a row that is no JSON, or not that of its model
             raise StoreError(
-                f"index {self.name} is damaged: a row cannot be read: {str(error)[:200]}", hint=RESTORE
+                f"index {self.name} is damaged: a row cannot be read: {str(error)[:200]}", hint=self.restore_hint
             ) from error
 
     @contextmanager
@@ -65,12 +68,16 @@ class Database(ABC):
         sqlalchemy.exc.IntegrityError
             A row contradicts one that is there; the caller knows what that means.
         """
+        self.check_writable()
+        with self._translated(), self._exclusive() as connection:
+            yield connection
+
+    def check_writable(self) -> None:
+        """Raise `StoreError` if this was opened for reading only."""
         if not self._write:
             raise StoreError(
                 f"{self.name} was opened for reading only", hint="open the repository with permission to write"
             )
-        with self._translated(), self._exclusive() as connection:
-            yield connection
 
     def lease(self, folder: Path, name: str) -> Lease | None:
         """Take the lease ``name`` if nobody holds it; see `Store.lease`."""
@@ -79,9 +86,7 @@ class Database(ABC):
     def create_tables(self) -> None:
         """Make the tables in a new, empty database."""
         with self.write() as connection:
-            schema.metadata.create_all(connection)
-            row = {"version": schema.FORMAT_VERSION, "software": __version__, "created": now_tai_ns()}
-            connection.execute(schema.schema_version.insert(), row)
+            self._fill(connection)
 
     def format_version(self, connection: Connection) -> tuple[int, str]:
         """Version of the format of the tables, and the version of the software that made them.
@@ -93,10 +98,12 @@ class Database(ABC):
         """
         if not inspect(connection).has_table("schema_version"):
             raise StoreError(f"{self.name} is not the index of a cpp repository", hint="`cpp init` makes a repository")
-        row = connection.execute(select(schema.schema_version)).one_or_none()
-        if row is None:
-            raise StoreError(f"index {self.name} is damaged: it does not tell its format version", hint=RESTORE)
-        return row.version, row.software
+        rows = connection.execute(select(schema.schema_version)).all()
+        if len(rows) != 1:
+            raise StoreError(
+                f"index {self.name} is damaged: it does not tell its format version", hint=self.restore_hint
+            )
+        return rows[0].version, rows[0].software
 
     def check_version(self) -> None:
         """Refuse a database that is no registry, or one whose tables this version does not use.
@@ -134,6 +141,11 @@ class Database(ABC):
     @abstractmethod
     def _named(self, error: DBAPIError) -> StoreError:
         """The error a user understands."""
+
+    def _fill(self, connection: Connection) -> None:
+        schema.metadata.create_all(connection)
+        row = {"version": schema.FORMAT_VERSION, "software": __version__, "created": now_tai_ns()}
+        connection.execute(schema.schema_version.insert(), row)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -8,11 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from cpp_framework.model.identity import new_id
-from cpp_framework.store import digests, exposures, instruments, schema
+from cpp_framework.store import digests, exposures, ingests, instruments, schema
 from cpp_framework.store.base import StoreBase
 from cpp_framework.store.clock import now_tai_ns
-from cpp_framework.store.files import publish_text, safe_name
-from cpp_framework.store.records import FlagRecord, Ingested, RawFile, StoredExposure, short_of
+from cpp_framework.store.exposures import IngestPlan
+from cpp_framework.store.files import publish_text
+from cpp_framework.store.records import FlagRecord, Ingested, RawFile, StoredExposure
 from cpp_framework.store.user import user_name
 
 
@@ -52,20 +53,29 @@ class ExposureStore(StoreBase):
         """The YAML text of an instrument, as it is on disk now. Raises as `instrument_path`."""
         return self.instrument_path(name).read_text(encoding="utf-8")
 
-    def ingest(self, files: Sequence[RawFile]) -> list[Ingested]:
+    def ingest(self, files: Sequence[RawFile], *, again: str = "") -> list[Ingested]:
         """Register the exposures of raw files in one transaction; doing it again changes nothing.
+
+        Parameters
+        ----------
+        files : sequence of RawFile
+            What to register.
+        again : str
+            Id of the earlier ingest that is repeated for an index made anew; its note is there.
 
         Returns
         -------
         list of Ingested
             One per exposure and detector, in the order given; conflicts are among them, with the reason.
         """
-        ingest_id = new_id()
+        ingest_id = again or new_id()
         same_bytes: dict[tuple[str, str], bool] = {}
         while True:
-            with self._database.write() as connection:
+            with self._publishing(), self._database.write() as connection:
                 plan = exposures.plan_ingest(connection, files, same_bytes, ingest_id)
                 if not plan.doubtful:
+                    if not again:
+                        self._note(plan, files, ingest_id)
                     exposures.apply_ingest(connection, plan)
                     return plan.outcomes
             # Reading whole files takes long, so it is done without the lock, and then the comparison again with it.
@@ -109,10 +119,11 @@ class ExposureStore(StoreBase):
         """
         one = self.exposure(exposure_id, instrument)[0].exposure
         record = FlagRecord(new_id(), one.instrument, one.id, bad, because, who or user_name(), now_tai_ns())
-        name = f"{safe_name(one.instrument)}_{safe_name(one.id)}_{short_of(record.id)}.json"
-        publish_text(json.dumps(asdict(record), indent=1) + "\n", self.root / "flags" / name, self.root / "staging")
-        with self._database.write() as connection:
-            connection.execute(schema.exposure_flag.insert(), asdict(record) | {"bad": int(bad)})
+        text = json.dumps(asdict(record), indent=1) + "\n"
+        with self._publishing():
+            publish_text(text, self.root / exposures.flag_path(record), self.root / "staging")
+            with self._database.write() as connection:
+                connection.execute(schema.exposure_flag.insert(), asdict(record) | {"bad": int(bad)})
         return record
 
     def flags(self, exposure_id: str, instrument: str = "") -> list[FlagRecord]:
@@ -142,6 +153,13 @@ class ExposureStore(StoreBase):
     def raw_digest(self, path: Path | str) -> str:
         """SHA-256 of one raw file. Raises as `raw_digests`."""
         return self.raw_digests([path])[str(path)]
+
+    def _note(self, plan: IngestPlan, files: Sequence[RawFile], ingest_id: str) -> None:
+        """Write which files are about to be registered."""
+        registered = {row["path"] for row in plan.rows.values()}
+        note = ingests.note_of(ingest_id, (file for file in files if str(file.path) in registered))
+        if note.paths:
+            ingests.publish_note(self.root, note)
 
     def _same_bytes(self, stored: str, offered: str) -> bool:
         if not Path(stored).exists():

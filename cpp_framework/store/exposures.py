@@ -11,7 +11,8 @@ from sqlalchemy import Connection, Row, Select, bindparam, func, select
 
 from cpp_framework.errors import AmbiguousError, NotFoundError
 from cpp_framework.model.exposure import Exposure
-from cpp_framework.store.records import FlagRecord, Ingested, IngestOutcome, RawFile, StoredExposure
+from cpp_framework.store.files import safe_name
+from cpp_framework.store.records import FlagRecord, Ingested, IngestOutcome, RawFile, StoredExposure, short_of
 from cpp_framework.store.schema import exposure, exposure_flag
 
 _CHUNK = 500
@@ -112,10 +113,17 @@ def flags(connection: Connection, instrument: str, exposure_id: str) -> list[Fla
     query = select(exposure_flag).where(
         exposure_flag.c.instrument == instrument, exposure_flag.c.exposure == exposure_id
     )
-    rows = connection.execute(query.order_by(exposure_flag.c.sequence.desc()))
-    return [
-        FlagRecord(row.id, row.instrument, row.exposure, bool(row.bad), row.because, row.who, row.made) for row in rows
-    ]
+    return [_flag(row) for row in connection.execute(query.order_by(exposure_flag.c.sequence.desc()))]
+
+
+def all_flags(connection: Connection) -> list[FlagRecord]:
+    """The whole ledger of flags, oldest first."""
+    return [_flag(row) for row in connection.execute(select(exposure_flag).order_by(exposure_flag.c.sequence))]
+
+
+def flag_path(record: FlagRecord) -> str:
+    """Path of a flag's file below the repository."""
+    return f"flags/{safe_name(record.instrument)}_{safe_name(record.exposure)}_{short_of(record.id)}.json"
 
 
 def _judge(
@@ -205,6 +213,10 @@ def _with_flags() -> Select[Any]:
     return select(*of_file, latest.c.bad, latest.c.because).select_from(joined)
 
 
+def _flag(row: Row[Any]) -> FlagRecord:
+    return FlagRecord(row.id, row.instrument, row.exposure, bool(row.bad), row.because, row.who, row.made)
+
+
 def _stored(row: Row[Any]) -> StoredExposure:
     one = Exposure.model_validate_json(row.document)
     return StoredExposure(one, bool(row.bad), row.because if row.bad else "", row.ingest, row.size, row.mtime_ns)
@@ -219,7 +231,8 @@ def _readings(text: str) -> Iterator[Any]:
     if "/" in text or Path(text).suffix:
         yield columns.path == str(Path(text).resolve())
     if "/" not in text and Path(text).suffix:
-        yield func.substr(columns.path, -len(text) - 1) == f"/{text}"  # LIKE would take b.fits for B.fits
+        # LIKE would take b.fits for B.fits; a negative start means the end of the text in SQLite only.
+        yield func.substr(columns.path, func.length(columns.path) - len(text)) == f"/{text}"
     if len(text) >= 4:
         yield columns.id.startswith(text, autoescape=True)
 

@@ -12,7 +12,7 @@ import hashlib
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -23,6 +23,9 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 _MAX_NAME = 180
+_CHUNK = 1 << 20
+_PROCESSES_OF_THE_HOST = 0xEFFFFFFC
+"""Number Linux gives the first process namespace (``PROC_PID_INIT_INO`` of its headers), that of no container."""
 
 
 def publish(staged: Path, final: Path) -> None:
@@ -39,7 +42,7 @@ def publish(staged: Path, final: Path) -> None:
         make_folder(final.parent)
         _sync_file(staged)
         _move(staged, final)
-        _sync_folder(final.parent)
+        sync_folder(final.parent)
 
 
 def publish_text(text: str, final: Path, staging: Path) -> None:
@@ -53,10 +56,41 @@ def publish_text(text: str, final: Path, staging: Path) -> None:
         staged.unlink(missing_ok=True)
 
 
+def unpublish(files: Iterable[Path]) -> None:
+    """Remove published files so that they do not come back after a power failure; those that are gone are fine.
+
+    Raises
+    ------
+    StoreError
+        Missing permission and the like.
+    """
+    folders = set()
+    for file in files:
+        with storage_errors(file):
+            file.unlink(missing_ok=True)
+        folders.add(file.parent)
+    for folder in folders:
+        with storage_errors(folder):
+            if folder.is_dir():
+                sync_folder(folder)
+
+
 def temporary_path(folder: Path, name: str) -> Path:
     """A path in ``folder`` no other process uses; the name tells host and process, and ends in ``.part``."""
-    host = safe_name(socket.gethostname().split(".")[0])[:32]
-    return folder / f"{safe_name(name)[:64]}.{host}.{os.getpid()}.{uuid4().hex[:12]}.part"
+    return folder / f"{safe_name(name)[:64]}.{host_name()}.{os.getpid()}.{uuid4().hex[:12]}.part"
+
+
+def host_name() -> str:
+    """Name of this host as temporary files have it: whoever finds his own there can look whether the process lives.
+
+    Containers that share the name of their host, but not its processes, have another one each.
+    """
+    name = safe_name(socket.gethostname().split(".")[0])[:32]
+    try:
+        processes = Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:  # not Linux: no containers of this kind
+        return name
+    return name if processes == _PROCESSES_OF_THE_HOST else f"{name}-{processes}"
 
 
 def make_folder(folder: Path) -> None:
@@ -65,7 +99,24 @@ def make_folder(folder: Path) -> None:
         return
     make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
-    _sync_folder(folder.parent)
+    sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(root: Path) -> None:
+    """Make a folder durable with everything below it."""
+    for folder, _, files in os.walk(root, topdown=False):
+        for name in files:
+            _sync_file(Path(folder, name))
+        sync_folder(Path(folder))
 
 
 def safe_name(text: str) -> str:
@@ -79,6 +130,23 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def copy_file(source: Path, target: Path) -> tuple[int, str]:
+    """Copy the bytes of a file; return the size and SHA-256 of what was copied.
+
+    Raises
+    ------
+    StoreError
+        The one cannot be read, or the other not be written.
+    """
+    digest, size = hashlib.sha256(), 0
+    with storage_errors(target), target.open("wb") as copy:
+        for chunk in _chunks(source):
+            copy.write(chunk)
+            digest.update(chunk)
+            size += len(chunk)
+    return size, digest.hexdigest()
+
+
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
     """Turn operating-system errors into `StoreError` with the cause in words."""
@@ -86,6 +154,15 @@ def storage_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise _named(error, path) from error
+
+
+def _chunks(source: Path) -> Iterator[bytes]:
+    try:
+        with source.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                yield chunk
+    except OSError as error:
+        raise StoreError(f"{source} cannot be read: {error.strerror}", hint="restore it from a copy") from error
 
 
 def _named(error: OSError, path: Path) -> StoreError:
@@ -132,11 +209,3 @@ def _move_without_links(staged: Path, final: Path) -> None:
 def _sync_file(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

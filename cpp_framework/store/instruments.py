@@ -12,6 +12,11 @@ from cpp_framework.store.files import publish_text, safe_name
 from cpp_framework.store.schema import instrument
 
 
+def path_of(root: Path, name: str) -> Path:
+    """Where the file of an instrument is when it is new."""
+    return root / "instruments" / f"{safe_name(name)}.yaml"
+
+
 def write_file(root: Path, name: str, text: str) -> Path:
     """Write an instrument's file; the same text again changes nothing.
 
@@ -20,7 +25,7 @@ def write_file(root: Path, name: str, text: str) -> Path:
     ConflictError
         There is another text under this name.
     """
-    path = root / "instruments" / f"{safe_name(name)}.yaml"
+    path = path_of(root, name)
     if not path.exists():
         publish_text(text, path, root / "staging")
     elif path.read_text(encoding="utf-8") != text:

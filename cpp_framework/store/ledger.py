@@ -6,17 +6,19 @@ Every function works inside the caller's transaction. Instants are TAI nanosecon
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, Select, select
 
+from cpp_framework.errors import ConflictError
+from cpp_framework.model.identity import parse_json
 from cpp_framework.model.timespan import to_iso
 from cpp_framework.store.collections import ensure
 from cpp_framework.store.keys import agrees, key_text
-from cpp_framework.store.records import Act, CollectionKind, LedgerEntry, ProductRecord, Validity
+from cpp_framework.store.records import Act, CollectionKind, LedgerEntry, ProductRecord, Validity, short_of
 from cpp_framework.store.schema import BEGINNING, END_OF_TIME, ledger, line, tag_member, validity
 
 
@@ -48,18 +50,17 @@ def range_text(begin: int | None, end: int | None) -> str:
 def line_of(connection: Connection, collection: str, record: ProductRecord) -> int:
     """The line a product belongs to in a collection; it is made if it is not there."""
     ensure(connection, collection, CollectionKind.CALIBRATION)
-    row = {
-        "collection": collection,
-        "type": record.type,
-        "instrument": record.instrument,
-        "detector": record.detector,
-        "key": key_text(record.key),
-    }
-    same = [line.c[name] == value for name, value in row.items()]
-    found = connection.execute(select(line.c.sequence).where(*same)).scalar()
+    found = find_line(connection, collection, record)
     if found is None:
-        found = connection.execute(line.insert().returning(line.c.sequence), row).scalar_one()
-    return int(found)
+        row = _line_row(collection, record)
+        found = int(connection.execute(line.insert().returning(line.c.sequence), row).scalar_one())
+    return found
+
+
+def find_line(connection: Connection, collection: str, record: ProductRecord) -> int | None:
+    """The line a product belongs to in a collection; None if there is none yet."""
+    same = [line.c[name] == value for name, value in _line_row(collection, record).items()]
+    return connection.execute(select(line.c.sequence).where(*same)).scalar()
 
 
 def overlapping(connection: Connection, line_id: int, begin: int | None, end: int | None) -> list[Range]:
@@ -67,6 +68,33 @@ def overlapping(connection: Connection, line_id: int, begin: int | None, end: in
     first, last = closed(begin, end)
     query = select(validity).where(validity.c.line == line_id, validity.c.begin < last, validity.c.end > first)
     return [Range(row.line, row.product, row.begin, row.end) for row in connection.execute(query.order_by("begin"))]
+
+
+def covers(in_force: Sequence[Range], product: str, begin: int | None, end: int | None) -> bool:
+    """Whether a product is valid for the whole range already, perhaps in several adjoining pieces."""
+    first, last = closed(begin, end)
+    for one in in_force:
+        if one.product != product or one.begin > first:
+            return False
+        first = one.end
+    return first >= last
+
+
+GIVE_WAY = "--supersede lets it take their place for that range"
+
+
+def refuse_overlap(entry: LedgerEntry, in_force: Sequence[Range], hint: str = GIVE_WAY) -> None:
+    """Raise `ConflictError` if products other than the entry's are valid in its range."""
+    foreign = [one for one in in_force if one.product != entry.product]
+    if foreign:
+        listed = "; ".join(
+            f"{short_of(one.product)} is valid {range_text(*opened(one.begin, one.end))}" for one in foreign
+        )
+        raise ConflictError(
+            f"{short_of(entry.product)} cannot be valid {range_text(entry.begin, entry.end)} "
+            f"in {entry.collection}: {listed}",
+            hint=hint,
+        )
 
 
 def put_in_force(connection: Connection, line_id: int, product: str, begin: int | None, end: int | None) -> None:
@@ -114,7 +142,7 @@ def valid_at(connection: Connection, at: int, key: Mapping[str, Any], **equal: A
     lines = connection.execute(select(line.c.sequence, line.c.key).where(*same)).all()
     found = []
     for one in lines:
-        if not agrees(json.loads(one.key), key):
+        if not agrees(parse_json(one.key), key):
             continue
         # Ranges of a line do not overlap, so only the last that begins before the instant can hold it.
         query = _validities().where(validity.c.line == one.sequence, validity.c.begin <= at)
@@ -193,10 +221,20 @@ def read_entry(text: str) -> LedgerEntry:
     ValueError
         The text is no such line.
     """
-    document = json.loads(text)
+    document = parse_json(text)
     if not isinstance(document, dict) or document.pop("format", None) != 1:
         raise ValueError("not a line of a ledger of format 1")
     return TypeAdapter(LedgerEntry).validate_python(document)
+
+
+def _line_row(collection: str, record: ProductRecord) -> dict[str, Any]:
+    return {
+        "collection": collection,
+        "type": record.type,
+        "instrument": record.instrument,
+        "detector": record.detector,
+        "key": key_text(record.key),
+    }
 
 
 def _instant(tai_ns: int) -> str:
@@ -212,10 +250,10 @@ def _validities() -> Select[Any]:
 
 def _validity(row: Row[Any]) -> Validity:
     begin, end = opened(row.begin, row.end)
-    key = json.loads(row.key)
+    key = parse_json(row.key)
     return Validity(row.collection, row.product, row.type, row.instrument, row.detector, key, begin, end)
 
 
 def _entry(row: Row[Any]) -> LedgerEntry:
     fields = dict(row._mapping)
-    return LedgerEntry(**fields | {"action": Act(row.action), "waived": json.loads(row.waived)})
+    return LedgerEntry(**fields | {"action": Act(row.action), "waived": parse_json(row.waived)})

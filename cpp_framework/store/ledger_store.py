@@ -18,6 +18,7 @@ from cpp_framework.store.files import file_sha256, publish_text, safe_name, stor
 from cpp_framework.store.ledger import Range
 from cpp_framework.store.product_store import ProductStore
 from cpp_framework.store.records import Act, CollectionKind, LedgerEntry, ProductRecord, Validity, short_of
+from cpp_framework.store.schema import BEGINNING, END_OF_TIME
 from cpp_framework.store.user import user_name
 
 
@@ -66,13 +67,13 @@ class LedgerStore(ProductStore):
         StoreError
             A product's file is not what was stored.
         """
-        if begin is not None and end is not None and begin >= end:
-            raise ConfigError(f"the range {ledger.range_text(begin, end)} is empty", hint="give --begin before --end")
+        _check_range(begin, end)
         records = [self.product(one) for one in wanted]
         verdicts = [self._verdict_of(record) for record in records]
         _check_waivers(waive or {}, verdicts)
         for record, verdict in zip(records, verdicts, strict=True):
             self._check_certifiable(record, verdict.waiving(waive or {}))
+        together = {record.id for record in records}
         written: list[LedgerEntry] = []
         with self._publishing(), self._database.write() as connection:
             for record, verdict in zip(records, verdicts, strict=True):
@@ -86,6 +87,8 @@ class LedgerStore(ProductStore):
                     0, new_id(), Act.CERTIFY, name, record.id, begin, end,
                     verdict.id, _waived(verdict, waive or {}), note, who or user_name(),
                 )  # fmt: skip
+                rivals = [one for one in in_force if one.product in together]
+                ledger.refuse_overlap(entry, rivals, "certify one of the two for that range")
                 written += self._give_way(connection, entry, line, in_force, supersede)
                 ledger.put_in_force(connection, line, record.id, begin, end)
                 written.append(self._append(connection, entry))
@@ -109,6 +112,7 @@ class LedgerStore(ProductStore):
         NotFoundError
             A product is not valid in the range.
         """
+        _check_range(begin, end)
         records = [self.product(one) for one in wanted]
         written: list[LedgerEntry] = []
         with self._publishing(), self._database.write() as connection:
@@ -239,7 +243,7 @@ class LedgerStore(ProductStore):
             if act is Act.TAG:
                 ensure(connection, name, CollectionKind.TAGGED)
             elif kind_of(connection, name) != CollectionKind.TAGGED:
-                raise NotFoundError(f"there is no tagged collection {name!r}", hint="cpp find --collections")
+                raise NotFoundError(f"there is no tagged collection {name!r}", hint="cpp store collections")
             for record in records:
                 products.check_there(connection, record)
                 changed = ledger.set_tag(connection, name, record.id, on=act is Act.TAG)
@@ -264,6 +268,16 @@ class LedgerStore(ProductStore):
         """Write the files of lines, after all of them are found to be allowed and before they are committed."""
         for entry in entries:
             publish_text(ledger.entry_text(entry), self.root / entry.path, self.root / "staging")
+
+
+def _check_range(begin: int | None, end: int | None) -> None:
+    for instant in (begin, end):
+        if instant is not None and not BEGINNING < instant < END_OF_TIME:
+            raise ConfigError(
+                f"an instant of {instant} ns is not in the years 1678 to 2262", hint="leave that end of the range open"
+            )
+    if begin is not None and end is not None and begin >= end:
+        raise ConfigError(f"the range {ledger.range_text(begin, end)} is empty", hint="give --begin before --end")
 
 
 def _check_waivers(waive: Mapping[str, str], verdicts: Sequence[Verdict]) -> None:

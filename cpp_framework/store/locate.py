@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from cpp_framework.errors import NotFoundError, StoreError
+from cpp_framework.model.identity import parse_json
 
 REGISTRY = "registry.sqlite3"
 """The index of a repository that keeps its own."""
@@ -57,7 +58,7 @@ def read_elsewhere(root: Path) -> tuple[str, str]:
     """
     path = root / ELSEWHERE
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(path.read_text(encoding="utf-8"))
         url, schema = document["url"], document["schema"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{path} does not name a database: {error}", hint="restore it from a backup") from error

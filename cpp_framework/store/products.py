@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, or_, select
 
 from cpp_framework.errors import AmbiguousError, NotFoundError
 from cpp_framework.model.header import Header, InputRecord, NeedRecord
-from cpp_framework.model.identity import looks_like_prefix
+from cpp_framework.model.identity import looks_like_prefix, parse_json
 from cpp_framework.store.clock import now_tai_ns
 from cpp_framework.store.collections import members
 from cpp_framework.store.files import safe_name
@@ -121,6 +120,14 @@ def find_one(connection: Connection, text: str, root: Path) -> ProductRecord:
     return _record(rows[0])
 
 
+def check_there(connection: Connection, record: ProductRecord) -> None:
+    """Raise `NotFoundError` if a product was removed since it was looked up."""
+    if connection.execute(select(product.c.id).where(product.c.id == record.id)).first() is None:
+        raise NotFoundError(
+            f"{record.type} {record.short} was removed a moment ago", hint="cpp find --products lists what is there"
+        )
+
+
 def read_header(connection: Connection, record: ProductRecord) -> Header:
     """The product's header, from the registry alone."""
     text = connection.execute(select(product.c.provenance).where(product.c.id == record.id)).scalar_one()
@@ -154,7 +161,7 @@ def _input(row: Row[Any]) -> InputRecord:
 
 def _record(row: Row[Any]) -> ProductRecord:
     names = ProductRecord.__dataclass_fields__
-    return ProductRecord(**{name: getattr(row, name) for name in names if name != "key"}, key=json.loads(row.key))
+    return ProductRecord(**{name: getattr(row, name) for name in names if name != "key"}, key=parse_json(row.key))
 
 
 def _begins(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:

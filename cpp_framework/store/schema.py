@@ -257,15 +257,16 @@ trash = _table(
 
 _APPEND_ONLY_SQLITE = """
 CREATE TRIGGER {table}_no_{act} BEFORE {act} ON {table}
-BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END
+BEGIN SELECT RAISE(ABORT, 'the {table} is append-only'); END
 """
 _APPEND_ONLY_POSTGRESQL = """
 CREATE FUNCTION refuse_{act}_of_{table}() RETURNS trigger LANGUAGE plpgsql AS
-$$ BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $$;
+$$ BEGIN RAISE integrity_constraint_violation USING MESSAGE = 'the {table} is append-only'; END $$;
 CREATE TRIGGER {table}_no_{act} BEFORE {act} ON {table}
-FOR EACH ROW EXECUTE FUNCTION refuse_{act}_of_{table}()
+FOR EACH STATEMENT EXECUTE FUNCTION refuse_{act}_of_{table}()
 """
-for _act in ("UPDATE", "DELETE"):
-    for _dialect, _text_of in (("sqlite", _APPEND_ONLY_SQLITE), ("postgresql", _APPEND_ONLY_POSTGRESQL)):
+_ACTS = {"sqlite": ("UPDATE", "DELETE"), "postgresql": ("UPDATE", "DELETE", "TRUNCATE")}
+for _dialect, _text_of in (("sqlite", _APPEND_ONLY_SQLITE), ("postgresql", _APPEND_ONLY_POSTGRESQL)):
+    for _act in _ACTS[_dialect]:
         _statement = DDL(_text_of.format(table="ledger", act=_act).strip())  # type: ignore[no-untyped-call]
         event.listen(ledger, "after_create", _statement.execute_if(dialect=_dialect))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from sqlalchemy import Connection, select
 
 from cpp_framework.model.check import Verdict
+from cpp_framework.model.identity import parse_json
 from cpp_framework.store.clock import now_tai_ns
 from cpp_framework.store.records import ProductRecord, short_of
 from cpp_framework.store.schema import verdict as verdict_table
@@ -28,12 +26,36 @@ def verdict_text(verdict: Verdict) -> str:
 
 
 def read_verdict(text: str) -> Verdict:
-    """Rebuild a verdict from the text of its file."""
-    document: dict[str, Any] = json.loads(text)
-    document.pop("outcome", None)
-    for check in document.get("checks", ()):
-        check.pop("status", None)
+    """Rebuild a verdict from the text of its file.
+
+    Raises
+    ------
+    ValueError
+        The text is no verdict.
+    """
+    document = parse_json(text)
+    if isinstance(document, dict):
+        document.pop("outcome", None)
+        checks = document.get("checks")
+        for check in checks if isinstance(checks, list) else ():
+            if isinstance(check, dict):
+                check.pop("status", None)
     return Verdict.model_validate(document)
+
+
+def same_verdict(stored: Verdict, text: str) -> bool:
+    """Whether the text of a file says what is stored, the outcome and status it only repeats included.
+
+    Raises
+    ------
+    ValueError
+        The text is no verdict.
+    """
+    document = parse_json(text)
+    if read_verdict(text).model_dump_json() != stored.model_dump_json():  # as text: NaN is equal to itself there
+        return False
+    status = [check.get("status") for check in document.get("checks", ())]
+    return document.get("outcome") == stored.outcome.value and status == [one.status.value for one in stored.checks]
 
 
 def insert(connection: Connection, verdict: Verdict, path: str) -> None:
@@ -73,6 +95,13 @@ def outcomes(connection: Connection) -> dict[str, str]:
     """Outcome of the newest verdict of every product that has one, by the product's id."""
     rows = connection.execute(select(verdict_table.c.product, verdict_table.c.outcome).order_by("sequence"))
     return {row.product: row.outcome for row in rows}
+
+
+def with_files(connection: Connection, product_id: str) -> list[tuple[str, Verdict]]:
+    """Verdicts of one product with the paths of their files below the repository, oldest first."""
+    query = select(verdict_table.c.path, verdict_table.c.document).where(verdict_table.c.product == product_id)
+    rows = connection.execute(query.order_by(verdict_table.c.sequence))
+    return [(row.path, Verdict.model_validate_json(row.document)) for row in rows]
 
 
 def of_product(connection: Connection, product_id: str) -> list[Verdict]:

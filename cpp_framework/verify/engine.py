@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from cpp_framework.camera.instrument import Instrument
 from cpp_framework.camera.raw import read_raw
 from cpp_framework.config.suggest import did_you_mean
 from cpp_framework.declare import CalibrationType, CheckSpec, Config, Need, load
-from cpp_framework.errors import ConfigError, CppError, NotFoundError, UserError
+from cpp_framework.errors import ConfigError, CppError, IncompatibleError, NotFoundError, UserError
 from cpp_framework.isr.chain import Chain
 from cpp_framework.isr.residuals import residual_frame
 from cpp_framework.model import fits as product_fits
@@ -77,9 +79,14 @@ def _context(
     header = product.header
     needs = {need.type: _read(need.type, store.path(store.product(need.id)), plugins) for need in header.needs}
     chain = build_chain(calibration, instrument, record.detector, needs, plugins)
-    config: Config = load(calibration.config, wanted_by=record.type).model_validate(header.config)
+    config = _config(product, calibration)
     exposures = _exposures(product, store, record.instrument)
     detector = instrument.detector(record.detector)
+    if absent := [amp.name for amp in detector.amplifiers if amp.name not in product.amplifiers]:
+        raise IncompatibleError(
+            f"product {header.id} has no amplifier {', '.join(absent)}, which {instrument.name} has now",
+            hint="was the instrument file edited since? then produce it again",
+        )
     previous = _previous(record, store)
     return VerifyContext(
         detector=detector,
@@ -92,6 +99,20 @@ def _context(
         previous_verdict=store.verdicts(previous.id)[0] if previous else None,
         needs=needs,
     )
+
+
+def _config(product: Product, calibration: CalibrationType) -> Config:
+    """The settings a product was made with."""
+    assert product.header is not None
+    try:
+        config: Config = load(calibration.config, wanted_by=calibration.name).model_validate(product.header.config)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise IncompatibleError(
+            f"product {product.header.id} was made with settings this {calibration.name} does not have: {problems}",
+            hint="was it made by another version? then produce it again",
+        ) from error
+    return config
 
 
 def _exposures(product: Product, store: Store, instrument: str) -> list[Exposure]:

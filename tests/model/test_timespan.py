@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cpp_framework.errors import ConfigError
-from cpp_framework.model.timespan import NANOSECONDS, day_obs, to_iso, to_tai_ns
+from cpp_framework.model.timespan import NANOSECONDS, day_obs, parse_instant, to_iso, to_tai_ns
 
 
 def test_epoch_and_leap_seconds() -> None:
@@ -33,3 +33,11 @@ def test_observing_day_changes_at_noon() -> None:
 def test_nonsense_is_named() -> None:
     with pytest.raises(ConfigError, match="yesterday"):
         to_tai_ns("yesterday")
+
+
+def test_instants_as_people_type_them() -> None:
+    assert parse_instant(" Open ") is None
+    assert parse_instant("2026-11-22T10:15:00Z") == parse_instant("2026-11-22 10:15") == to_tai_ns("2026-11-22T10:15")
+    for text in ("3000-01-01", "1600-01-01T00:00:00Z"):
+        with pytest.raises(ConfigError, match=f"'{text}' is not in the years 1678 to 2262"):
+            parse_instant(text)

@@ -11,41 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import event
 
 from cpp_framework.errors import ConflictError, StoreError
 from cpp_framework.model import Measurement
-from cpp_framework.store import REGISTRY, RawFile, Store
+from cpp_framework.store import Store
 from cpp_framework.store.files import publish, publish_text, safe_name
 from cpp_framework.store.measurements import measurement_path, read_measurement, write_measurement
-
-
-def test_order_of_steps(store: Store, make_header, monkeypatch: pytest.MonkeyPatch) -> None:
-    """File synced, then named, then its folder synced, and only then committed (DESIGN law 6)."""
-    header = make_header(store.new_run("bias"))
-    staged = store.staging_file(header.recipe)
-    staged.write_bytes(b"x")
-    steps: list[tuple[str, str]] = []
-    real_fsync, real_link = os.fsync, os.link
-
-    def fsync(descriptor: int) -> None:
-        steps.append(("fsync", Path(f"/proc/self/fd/{descriptor}").resolve().name))
-        real_fsync(descriptor)
-
-    def link(source: Path, target: Path) -> None:
-        steps.append(("link", Path(target).name))
-        real_link(source, target)
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    monkeypatch.setattr(os, "link", link)
-    event.listen(store._database._engine, "commit", lambda _: steps.append(("commit", "")))
-    record = store.put(staged, header)
-    folder = store.path(record).parent
-    # The folders made on the way are synced into their parents first.
-    assert steps[:2] == [("fsync", "products"), ("fsync", folder.parent.name)]
-    assert steps[2:] == [
-        ("fsync", staged.name), ("link", store.path(record).name), ("fsync", folder.name), ("commit", "")
-    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("links", [True, False])
@@ -79,18 +50,6 @@ def file_size_limit(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def test_registry_that_cannot_grow_loses_nothing(store: Store, make_exposure, put) -> None:
-    record = put(store)
-    files = [RawFile(Path(f"/raw/{i}.fits"), 1, 1, (make_exposure(i),)) for i in range(3000)]
-    size = (store.root / REGISTRY).stat().st_size
-    with file_size_limit(size), pytest.raises(StoreError, match="nothing was changed"):
-        store.ingest(files)
-    assert store.exposures() == []
-    assert store.product("last") == record
-    assert len(store.ingest(files)) == 3000
-    assert len(store.exposures()) == 3000
 
 
 def test_text_file_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:

@@ -117,23 +117,6 @@ def test_second_product_of_one_unit_in_a_run_is_a_conflict(store: Store, put) ->
     assert store.products() == [record]
 
 
-def test_several_products_become_visible_together_or_not_at_all(store: Store, make_header) -> None:
-    def staged(run: str, detectors: list[int]):
-        for detector in detectors:
-            header = make_header(run, str(detector), detector=detector, key={"detector": detector})
-            path = store.staging_file(header.recipe)
-            path.write_bytes(b"x")
-            yield path, header
-
-    run = store.new_run("bias")
-    assert len(store.put_all(list(staged(run, [0, 1, 2])))) == 3
-    with pytest.raises(ConflictError):
-        store.put_all(list(staged(run, [3, 4, 1])))
-    assert [one.detector for one in store.products()] == [2, 1, 0]
-    assert len(list((store.root / "products" / run).iterdir())) == 3
-    assert list((store.root / "staging").iterdir()) == []
-
-
 def make_verdict(record, value: float = 1.0) -> Verdict:
     check = Check(
         name="level", level=Level.AMPLIFIER, value=value, error=0.1, unit="adu", fail=Limit(low=0.0, high=2.0),
