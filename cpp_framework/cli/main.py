@@ -96,6 +96,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _named(error: OSError) -> tuple[str, str]:
     """Message and hint for what the operating system refused, where no verb has said it better."""
+    if error.errno == errno.ENOENT and not error.filename:
+        return "the current folder is gone", "cd to another one"
     hints = {errno.ENOSPC: "free space and repeat", errno.ENAMETOOLONG: "give a shorter name"}
     what = f"{error.strerror or error}: {error.filename or 'standard output'}"
     return what, hints.get(error.errno or 0, "check the path, its permissions and the space left")

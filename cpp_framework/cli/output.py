@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -37,7 +38,7 @@ def print_table(
     from rich.table import Table
 
     terminal = sys.stdout.isatty()
-    console = Console() if terminal else Console(width=int(os.environ.get("COLUMNS") or _WIDE))
+    console = Console() if terminal else Console(width=_width())
     table = Table(title=escape(printable(title)) or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for i, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[i], int | float) for row in rows)
@@ -51,6 +52,12 @@ def print_table(
     with console.capture() as captured:
         console.print(table)
     print("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def _width() -> int:
+    """Columns for tables that go to no terminal: as ``$COLUMNS`` says, if it says something to go by."""
+    said = os.environ.get("COLUMNS", "")
+    return int(said) if re.fullmatch(r"[1-9][0-9]{1,3}", said) else _WIDE
 
 
 def say(message: str) -> None:

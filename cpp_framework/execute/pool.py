@@ -84,6 +84,11 @@ class Workers:
         self._executor = self._make()
         return True
 
+    def notice_death(self) -> None:
+        """Let the executor break if one of its workers is dead."""
+        if isinstance(self._executor, ProcessExecutor):
+            self._executor.notice_death()
+
     def kill(self) -> None:
         """End what runs, at once where that is possible; what an executor of somebody else runs goes on to its end."""
         if isinstance(self._executor, ProcessExecutor) and self._make is not None:

@@ -13,6 +13,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +45,31 @@ class ProcessExecutor(ProcessPoolExecutor):
         with _signals_later():
             return super().submit(fn, *args, **kwargs)
 
+    def notice_death(self) -> None:
+        """Let the pool break if a worker is dead.
+
+        It does so by itself, but for a worker that died while it sent its result: then it waits for the rest.
+        """
+        if any(not worker.is_alive() for worker in self._workers()):
+            self._end_workers()
+
     def kill(self) -> None:
         """End every worker at once, whatever it is doing, and wait until it is gone.
 
         The way to end a pool as well: `shutdown` alone waits for ever if a worker is killed while it ends.
         """
-        for worker in list((self._processes or {}).values()):
-            worker.kill()
+        self._end_workers()
         self.shutdown(wait=True, cancel_futures=True)
+
+    def _workers(self) -> list[BaseProcess]:
+        return list((self._processes or {}).values())
+
+    def _end_workers(self) -> None:
+        for worker in self._workers():
+            worker.kill()
+        if self._result_queue is not None:
+            # Now nobody can write to the pipe of the results, and the pool does not wait for a rest of one.
+            self._result_queue._writer.close()  # type: ignore[attr-defined]
 
 
 class _Worker(ForkServerProcess):

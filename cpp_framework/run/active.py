@@ -151,9 +151,8 @@ def prepare(
     staging = context.store.root / "staging"
     if lease is not None:  # then whatever lies there for this recipe is of no use to anybody
         clear_dead_staging(staging, beginning=unit.recipe[:16], age=0)
-    product_id = new_id()
     parent = context.budget.scratch(instrument.detector(unit.detector), frames, context.store.root)
-    scratch = Scratch(parent, product_id)
+    scratch = Scratch(parent)
     job = Job(
         unit=unit,
         instrument=instrument,
@@ -161,7 +160,7 @@ def prepare(
         measurements=context.store.root / "cache" / "measurements",
         staged=context.store.staging_file(unit.recipe),
         threads=max(1, context.budget.jobs // together),
-        product_id=product_id,
+        product_id=new_id(),
         run=run,
         command=context.command,
     )

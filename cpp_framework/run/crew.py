@@ -74,9 +74,11 @@ class Crew:
         for future in self._under_way:
             future.cancel()
 
-    def finished(self, timeout: float | None) -> list[tuple[Task, Future[Any]]]:
+    def finished(self, timeout: float) -> list[tuple[Task, Future[Any]]]:
         """Wait until a task has ended, at most ``timeout`` seconds; return those that have, with their futures."""
         done, _ = wait(self._under_way, timeout, FIRST_COMPLETED)
+        if not done:
+            self._workers.notice_death()
         if any(_killed(future) for future in done):
             done, _ = wait(self._under_way)  # the pool is broken: they all end now
         ended = [(self._under_way.pop(future), future) for future in done]

@@ -30,7 +30,7 @@ from cpp_framework.store import Store
 from cpp_framework.store.leases import Lease
 
 _POLL = 0.2
-"""Seconds between two looks whether another process has given a lease back."""
+"""Seconds between two looks whether another process has given a lease back, or a worker has died."""
 
 
 class Engine:
@@ -171,7 +171,7 @@ class Engine:
                 self._notify(waiting_for(self._context.store, self._held))
                 time.sleep(_POLL)
             return
-        for task, future in self._crew.finished(_POLL if self._held else None):
+        for task, future in self._crew.finished(_POLL):
             if self._group_of(task.unit) is not None:  # its unit may have failed in the meantime
                 with self._failing([task.unit]):
                     self._take(task, future.result())

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import time
 from pathlib import Path
+from uuid import uuid4
 
 from cpp_framework.errors import StoreError
 from cpp_framework.store.leases import Lease, try_lease
 
-_PREFIX = "cpp-"
+_PREFIX = "cpp-frames-"
+_NAME = re.compile(rf"{_PREFIX}[0-9a-f]{{32}}")
 _LEASE = "in-use"
 
 
@@ -21,8 +24,8 @@ class Scratch:
     Its lease is the operating system's: it goes with the process, however that ends.
     """
 
-    def __init__(self, parent: Path, name: str) -> None:
-        self.folder = parent / f"{_PREFIX}{name}"
+    def __init__(self, parent: Path) -> None:
+        self.folder = parent / f"{_PREFIX}{uuid4().hex}"
         self._lease = _lease_of(self.folder)
 
     def remove(self) -> None:
@@ -53,7 +56,9 @@ def _lease_of(folder: Path) -> Lease:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether this is a folder (not a link to one) of this user: the RAM disk is open to everybody."""
+    """Whether a `Scratch` of this user made this folder: the RAM disk is open to everybody."""
+    if not _NAME.fullmatch(folder.name):
+        return False
     try:
         found = folder.lstat()
     except FileNotFoundError:

@@ -172,9 +172,9 @@ _CHAINS: dict[str, Chain] = {}
 
 
 def _chain(job: Job) -> Chain:
-    if job.unit.recipe not in _CHAINS:
+    chain = _CHAINS.get(job.unit.recipe)
+    if chain is None:
+        chain = build_chain(_calibration(job), job.instrument, job.unit.detector, _needs(job), installed())
         _CHAINS.clear()
-        _CHAINS[job.unit.recipe] = build_chain(
-            _calibration(job), job.instrument, job.unit.detector, _needs(job), installed()
-        )
-    return _CHAINS[job.unit.recipe]
+        _CHAINS[job.unit.recipe] = chain
+    return chain

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from cpp_framework.errors import BundleError, ConflictError
 from cpp_framework.model.identity import new_id
 from cpp_framework.model.timespan import to_iso
-from cpp_framework.store import bundle_export, collections, instruments, ledger, verdicts
+from cpp_framework.store import bundle_export, collections, instruments, ledger, products, verdicts
 from cpp_framework.store.bundle import Manifest
 from cpp_framework.store.bundle_read import Arrival, ArrivingVerdict, Bundle
 from cpp_framework.store.files import copy_file, file_sha256, publish, storage_errors, temporary_path, unpublish
@@ -93,6 +93,7 @@ class BundleStore(LedgerStore):
             query = select(product_table.c.sha256).where(product_table.c.id == one.record.id)
             sha256 = connection.execute(query).scalar()
             if sha256 is None:
+                _refuse_same_run(connection, one)
                 found.arrivals.append(one)
             elif sha256 != one.record.sha256:
                 raise ConflictError(
@@ -204,6 +205,19 @@ class BundleStore(LedgerStore):
             ledger.replay(connection, entry, one.record)
             written.append(self._append(connection, entry))
         self._publish_lines(written)
+
+
+def _refuse_same_run(connection: Connection, one: Arrival) -> None:
+    """Refuse a product whose run is also one of this repository, begun in the same second, with such a product."""
+    record = one.record
+    same = {name: getattr(record, name) for name in ("run", "type", "label", "instrument", "detector")}
+    for other in products.find(connection, record.key, **same):
+        if other.key == record.key:
+            raise ConflictError(
+                f"{one.file} is of run {record.run}; a run of this name was made here in the same second, "
+                f"and has such a product too: {other.short}",
+                hint="produce one of the two again: its run gets another name",
+            )
 
 
 def _forget(staged: Mapping[Path, Path]) -> None:

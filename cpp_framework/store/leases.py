@@ -79,7 +79,7 @@ def try_lease(folder: Path, name: str) -> Lease | None:
 
 
 def holder(folder: Path, name: str) -> str:
-    """Who holds a lease, in words: ``process 1234 on mountain since 03:12:45 UTC``; empty if the folder does not tell."""
+    """Who holds a lease: ``process 1234 on mountain since 03:12:45 UTC``; empty if the folder does not tell."""
     try:
         return _file(folder, name).read_text(encoding="utf-8", errors="replace").strip()
     except OSError:

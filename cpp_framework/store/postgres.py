@@ -164,7 +164,7 @@ class PostgresDatabase(Database):
         gone = isinstance(error, OperationalError) and (not state or state.startswith(("08", "57P")))
         if gone or error.connection_invalidated:
             return self._unreachable(where, said)
-        damaged = state.startswith(("42", "XX"))  # no such table or column, corrupted data
+        damaged = state.startswith(("3F", "42", "XX"))  # no such schema, table or column; corrupted data
         return StoreError(f"{where}: {said}", hint=self.restore_hint if damaged else "the log of the server tells more")
 
     def _forbidden(self, said: str) -> StoreError:

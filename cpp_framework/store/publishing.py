@@ -37,10 +37,10 @@ def publishing(folder: Path, *, alone: bool, timeout: float) -> Iterator[None]:
         deadline = time.monotonic() + timeout
         while not _try(file, alone, path):
             if time.monotonic() > deadline:
-                others = "others have been publishing" if alone else "files are being removed, or a writer hangs, and"
+                others = "files have been published without a pause" if alone else "a process has held it alone"
                 raise StoreError(
-                    f"{path} is locked: {others} for more than {timeout:g} s without a pause",
-                    hint=f"repeat when the repository is quieter, or find who holds it with `fuser {path}`",
+                    f"{path} is locked: {others} for more than {timeout:g} s",
+                    hint=f"repeat when that has ended, or find the process with `fuser {path}`",
                 )
             time.sleep(_PAUSE)
         try:

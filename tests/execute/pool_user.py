@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from concurrent.futures import BrokenExecutor, wait
 
 from cpp_framework.execute import Workers
 
@@ -35,6 +36,26 @@ def shoot(pid: int, after: float) -> None:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
         return
+
+
+def big_result(killed_after: float) -> bytes:
+    threading.Thread(target=shoot, args=(os.getpid(), killed_after)).start()
+    return bytes(100_000_000)
+
+
+def die_while_sending() -> None:
+    """Workers die at several moments around the sending of a big result: the pool must not wait for its rest."""
+    for n in range(12):
+        with Workers(2) as workers:
+            future = workers.submit(big_result, 0.04 * n)
+            until = time.monotonic() + 10
+            while not wait([future], 0.1).done:
+                workers.notice_death()
+                if time.monotonic() > until:
+                    print("waits for ever", flush=True)
+                    os.killpg(os.getpgid(0), signal.SIGKILL)
+            assert future.exception() is None or isinstance(future.exception(), BrokenExecutor)
+    print("ended")
 
 
 def signals_to_the_group() -> None:

@@ -52,6 +52,10 @@ def test_a_pool_ends_though_a_worker_is_killed_meanwhile() -> None:
     assert run("close_while_workers_are_killed") == ["ended"]
 
 
+def test_a_worker_that_dies_while_it_sends_its_result_is_noticed() -> None:
+    assert run("die_while_sending") == ["ended"]
+
+
 def test_workers_do_not_hear_what_is_meant_for_the_coordinator() -> None:
     assert run("signals_to_the_group") == ["heard SIGINT", "heard SIGTERM", "same worker", "killed"]
 

@@ -30,7 +30,8 @@ class Case:
     ``work`` folder, with ``$CPP_REPO`` set to its repository. ``codes`` are the exit codes allowed for each command,
     ``first`` those of the first one.
     ``writes`` are paths, relative to the world, that the commands are asked to write. ``environment`` changes variables
-    (None removes one), ``closed`` lists descriptors closed at the start. ``real`` runs the installed command in a
+    (None removes one), ``closed`` lists descriptors closed at the start. ``folder`` is the current folder, which
+    ``vanishes`` as soon as the command is in it. ``real`` runs the installed command in a
     process of its own; ``unprivileged`` as a user who is not root and owns nothing.
     """
 
@@ -43,5 +44,6 @@ class Case:
     environment: Mapping[str, str | None] = field(default_factory=dict)
     closed: tuple[int, ...] = ()
     folder: str = "work"
+    vanishes: bool = False
     real: bool = False
     unprivileged: bool = False

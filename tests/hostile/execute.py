@@ -118,6 +118,8 @@ def _enter(world: World, case: Case) -> None:
     os.umask(0o022)
     tempfile.tempdir = None
     os.chdir(world.root / case.folder)
+    if case.vanishes:
+        (world.root / case.folder).rmdir()
     if case.unprivileged and os.geteuid() == 0:
         os.setgroups([])
         os.setgid(NOBODY)

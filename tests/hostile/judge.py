@@ -54,7 +54,8 @@ def judge_outcome(case: Case, outcome: Outcome) -> Iterator[str]:
         yield "shows a traceback"
     if "error: internal error" in said:
         yield "calls it an internal error"
-    if outcome.code not in (None, 0, 4) and not _NAMED.search(said):  # 4 is told by the verdict
+    told = outcome.code in (None, 0, 4) or 2 in case.closed  # 4 is told by the verdict
+    if not told and not _NAMED.search(said):
         yield "does not say what was wrong"
     if found := _WARNING.search(said):
         yield f"shows a warning meant for programmers ({found.group()!r})"
@@ -70,6 +71,8 @@ def judge_surroundings(case: Case, before: Snapshot, after: Snapshot) -> Iterato
     """Complaints about anything made, changed or deleted outside the repository that was not asked for."""
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) == after.get(name) or name.startswith(_WORKERS):
+            continue
+        if case.vanishes and name == case.folder:
             continue
         if any(name == wanted or name.startswith(wanted + "/") for wanted in case.writes) and name not in before:
             continue

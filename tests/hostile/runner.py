@@ -55,7 +55,7 @@ def run_case(world: World, case: Case) -> dict[str, Any]:
     return {
         "case": case.name,
         "complaints": complaints,
-        "outcomes": [dataclasses.asdict(outcome) for outcome in outcomes] if complaints else [],
+        "outcomes": [dataclasses.asdict(outcome) for outcome in outcomes],
         "codes": [outcome.code for outcome in outcomes],
         "hints": ["hint: " in outcome.stderr or "Usage: " in outcome.stderr for outcome in outcomes],
         "seconds": round(sum(outcome.seconds for outcome in outcomes), 3),

@@ -13,7 +13,6 @@ import pytest
 
 from cpp_framework.api import Repository
 from cpp_framework.sim import simulate_night
-from cpp_framework.store import ProductRecord
 
 TYPES = Path(__file__).with_name("types")
 DETECTOR = """

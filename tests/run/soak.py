@@ -1,4 +1,4 @@
-"""Produces a plan of many small units, and tells of itself and its workers what must not grow, one line per 100 units."""
+"""Produces many small units, and tells of itself and its workers what must not grow, one line per 100 units."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def handles(pid: int) -> int:
 def look(repo: Path) -> dict[str, object]:
     workers = sorted(worker for child in children_of(os.getpid()) for worker in children_of(child))
     everybody = [os.getpid(), *workers]
-    ours = [path for path in Path("/dev/shm").glob("cpp-*/in-use.lease") if f" {os.getpid()} " in path.read_text()]
+    ours = [
+        path for path in Path("/dev/shm").glob("cpp-frames-*/in-use.lease") if f" {os.getpid()} " in path.read_text()
+    ]
     return {
         "workers": len(workers),
         "memory": [anonymous_memory(pid) for pid in everybody],

@@ -1,4 +1,4 @@
-"""Ctrl-C once ends in order, twice at once; SIGTERM ends in order if that is quick. Nothing is left, and all resumes."""
+"""Ctrl-C once ends in order, twice at once; SIGTERM in order if that is quick. Nothing is left, and all resumes."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def check_products(repo: Path) -> None:
 def left_in_memory(pids: set[int]) -> list[Path]:
     """Folders of frames and semaphores in the RAM disk that belong to one of these processes."""
     found = [path for path in RAM_DISK.glob("sem.cpp-*") if int(path.name.split("-")[1]) in pids]
-    for lease in RAM_DISK.glob("cpp-*/in-use.lease"):
+    for lease in RAM_DISK.glob("cpp-frames-*/in-use.lease"):
         try:
             words = lease.read_text().split()
         except FileNotFoundError:  # of another test that runs at the same time

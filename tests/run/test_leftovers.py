@@ -81,7 +81,7 @@ def test_a_run_clears_what_another_left(tmp_path: Path) -> None:
         left.append(Path(name))
     (tmp_path / "leases" / "recipe.lease").write_text("process 1 on mars\n")
     (tmp_path / "leases" / "publishing").write_text("")
-    (tmp_path / "scratch" / "cpp-gone" / "bias").mkdir(parents=True)
+    (tmp_path / "scratch" / f"cpp-frames-{'0' * 32}" / "bias").mkdir(parents=True)
     (tmp_path / "scratch" / "mine").mkdir()
     clear_leftovers(tmp_path)
     assert not [path for path in left if path.exists()]
@@ -93,7 +93,7 @@ def test_links_in_a_folder_open_to_all_are_not_followed(tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.mkdir()
     (tmp_path / "scratch").mkdir()
-    (tmp_path / "scratch" / "cpp-link").symlink_to(precious)
+    (tmp_path / "scratch" / f"cpp-frames-{'0' * 32}").symlink_to(precious)
     clear_leftovers(tmp_path)
     assert precious.is_dir()
     assert list(precious.iterdir()) == []

@@ -12,27 +12,29 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from cpp_framework.run.scratch import Scratch
-scratch = Scratch(Path(sys.argv[1]), "other")
+scratch = Scratch(Path(sys.argv[1]))
 (scratch.folder / "frame").write_bytes(b"x")
-print("ready", flush=True)
+print(scratch.folder, flush=True)
 time.sleep(60)
 """
 
 
 def test_only_abandoned_folders_are_cleared(tmp_path: Path) -> None:
-    mine = Scratch(tmp_path, "mine")
+    mine = Scratch(tmp_path)
+    (tmp_path / "cpp-frames").mkdir()
+    (tmp_path / "cpp-frames-of-mine").mkdir()
     other = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE)
     assert other.stdout is not None
-    other.stdout.readline()
+    left = Path(other.stdout.readline().strip())
     clear_abandoned(tmp_path)
-    assert (tmp_path / "cpp-other" / "frame").exists()
+    assert (left / "frame").exists()
     assert mine.folder.exists()
     other.kill()
     other.wait()
     other.stdout.close()
     clear_abandoned(tmp_path)
-    assert not (tmp_path / "cpp-other").exists()
+    assert not left.exists()
     assert mine.folder.exists()
     mine.remove()
     mine.remove()
-    assert not list(tmp_path.iterdir())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cpp-frames", "cpp-frames-of-mine"]

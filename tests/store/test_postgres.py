@@ -110,8 +110,9 @@ def test_edited_file_cannot_smuggle_in_options(far: Store) -> None:
 def test_schema_that_is_gone_is_named(far: Store, admin: Run) -> None:
     name = schema_of(far)
     admin(f"DROP SCHEMA {name} CASCADE")
-    with pytest.raises(StoreError, match=f'schema "{name}" does not exist'):
+    with pytest.raises(StoreError, match=f'schema "{name}" does not exist') as caught:
         Store.open(far.root)
+    assert "pg_restore" in caught.value.hint
 
 
 def test_database_in_another_encoding_is_refused(far: Store, postgres: str) -> None:

@@ -22,7 +22,7 @@ from cpp_butler.formatters import RawFits
 from cpp_framework.errors import ConfigError
 from cpp_framework.model.exposure import Exposure
 from cpp_framework.store import StoredExposure
-from cpp_framework.store.files import make_folder, publish, safe_name
+from cpp_framework.store.files import publish, safe_name
 
 WAYS = ("link", "copy", "direct")
 """How raw files come into the repository: by hard (else symbolic) links, as copies, or by staying where they are."""
@@ -96,38 +96,39 @@ def ingest_raws(
     folder : Path
         Folder inside the repository for files being written.
     """
-    paths = list(files)
-    for start in range(0, len(paths), _AT_ONCE):
-        chunk = paths[start : start + _AT_ONCE]
-        datasets = []
-        for path in map(Path, chunk):
-            refs = [ref for _, ref in files[str(path)]]
-            where = path.as_uri()
-            if how != "direct":
-                where = _place(*files[str(path)][0], path)
-                _bring(path, folder.parent / where, how, folder)
-            datasets.append(FileDataset(path=where, refs=refs, formatter=RawFits))
+    items = list(files.items())
+    for start in range(0, len(items), _AT_ONCE):
+        chunk = items[start : start + _AT_ONCE]
+        datasets = [
+            FileDataset(
+                path=_bring(Path(path), *found[0], how, folder), refs=[ref for _, ref in found], formatter=RawFits
+            )
+            for path, found in chunk
+        ]
         butler.ingest(*datasets, transfer="direct" if how == "direct" else None)
-        advance(sum(len(files[path]) for path in chunk))
+        advance(sum(len(found) for _, found in chunk))
 
 
-def _place(exposure: Exposure, ref: DatasetRef, path: Path) -> str:
-    """Where a raw file goes, below the repository.
-
-    Butler's own names would do, but they are made of ids and filters, whose odd characters it drops: two exposures
-    might get one name, and the second would replace the first.
-    """
-    return f"{safe_name(exposure.instrument)}/raw/all/raw/{exposure.day_obs}/{ref.id}/{safe_name(path.name)}"
-
-
-def _bring(source: Path, target: Path, how: str, folder: Path) -> None:
-    make_folder(target.parent)
+def _bring(source: Path, exposure: Exposure, ref: DatasetRef, how: str, folder: Path) -> str:
+    """Put a raw file where Butler shall find it, and return that place as Butler wants it."""
+    if how == "direct":
+        return source.as_uri()
+    # Butler's own names would do, but they are made of ids and filters whose odd characters it drops: two exposures
+    # might get one name, and the second would replace the first.
+    place = f"{safe_name(exposure.instrument)}/raw/all/raw/{exposure.day_obs}/{ref.id}_{safe_name(source.name)}"
+    target = folder.parent / place
+    target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)  # no dataset has this id, so a killed export left it
     if how == "copy":
-        staged = folder / f"{target.parent.name}.fits"
+        staged = folder / f"{ref.id}.fits"
         shutil.copyfile(source, staged)
         publish(staged, target)
-        return
+    else:
+        _link(source, target)
+    return place
+
+
+def _link(source: Path, target: Path) -> None:
     try:
         target.hardlink_to(source)
     except OSError:  # another disk, or one without hard links
