@@ -86,6 +86,8 @@ def main(arguments: list[str] | None = None) -> int:
             said = io.StringIO()
             show(file=said)
             print(printable(said.getvalue().rstrip()), file=sys.stderr)
+            if "Usage:" not in said.getvalue():
+                print("hint: cpp VERB --help tells the options of a verb", file=sys.stderr)
             return 2
         return _report(
             f"internal error: {type(error).__name__}: {error}", "run again with --debug and report the output", 1

@@ -151,7 +151,7 @@ def _joined(exposures: Sequence[Sequence[Truth]]) -> list[Truth]:
 
 def _make_room(folder: Path, force: bool) -> None:
     if folder.exists() and not folder.is_dir():
-        raise ConflictError(f"{folder} is a file, not a folder")
+        raise ConflictError(f"{folder} is a file, not a folder", hint="name a folder to write, new or empty")
     if folder.is_dir() and any(folder.iterdir()):
         if not force:
             raise ConflictError(

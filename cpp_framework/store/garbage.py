@@ -29,9 +29,8 @@ _PUBLISHED = {
     "products": re.compile(r".+_[0-9a-f]{8}\.(fits|verdict_[0-9a-f]{8}\.json)"),
     "flags": re.compile(r".+_[0-9a-f]{8}\.json"),
     "ledger": re.compile(r"[0-9]{7,}_.+_(certify|decertify|tag|untag)_[0-9a-f]{8}\.json"),
-    "ingests": re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.json"),
 }
-"""Folders of published files, and the names those have."""
+"""Folders of published files, and the names those have. Notes of ingests stay: they are a log of what was told."""
 _RUN_FOLDER = re.compile(r"products/ci_cpp_[^/]+(/[^/]+)*")
 _VERDICT = re.compile(r"\.verdict_[0-9a-f]{8}\.json$")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import gc
 import json
 import os
 import sys
@@ -55,7 +56,7 @@ def run_case(world: World, case: Case) -> dict[str, Any]:
     return {
         "case": case.name,
         "complaints": complaints,
-        "outcomes": [dataclasses.asdict(outcome) for outcome in outcomes],
+        "outcomes": [dataclasses.asdict(outcome) for outcome in outcomes] if complaints else [],
         "codes": [outcome.code for outcome in outcomes],
         "hints": ["hint: " in outcome.stderr or "Usage: " in outcome.stderr for outcome in outcomes],
         "seconds": round(sum(outcome.seconds for outcome in outcomes), 3),
@@ -89,6 +90,7 @@ def main() -> None:
     results = os.dup(1)
     os.dup2(2, 1)  # what building the worlds prints is no result
     worlds = [world_in(asked.folder / f"world{i}") for i in range(asked.jobs)]
+    gc.freeze()  # the processes forked from this one would copy what a collection touches
     children = [_in_child(world, cases[i :: asked.jobs], results) for i, world in enumerate(worlds)]
     sys.exit(max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
 

@@ -23,7 +23,7 @@ def test_only_abandoned_folders_are_cleared(tmp_path: Path) -> None:
     mine = Scratch(tmp_path)
     (tmp_path / "cpp-frames").mkdir()
     (tmp_path / "cpp-frames-of-mine").mkdir()
-    other = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE)
+    other = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert other.stdout is not None
     left = Path(other.stdout.readline().strip())
     clear_abandoned(tmp_path)

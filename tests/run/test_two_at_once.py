@@ -37,8 +37,7 @@ def units_of(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
     return json.loads(out)["units"]
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-@pytest.mark.parametrize("type_name", ["mean", "pooled"])
+@pytest.mark.parametrize(("type_name", "jobs"), [("mean", 2), ("pooled", 1)])
 def test_two_identical_commands_make_each_product_once(
     repo: Path, start, contents, leftovers, type_name: str, jobs: int
 ) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -69,5 +70,6 @@ def serve(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # so that the server is stopped then, too
     with tempfile.TemporaryDirectory(prefix="cpp-") as name:  # a socket's path must be short
         serve(Path(name))

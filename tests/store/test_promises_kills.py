@@ -135,9 +135,8 @@ def check_nothing_is_left(store: Store) -> None:
         assert connection.execute(schema.trash.select()).all() == []
         columns = (schema.product.c.path, schema.verdict.c.path, schema.ledger.c.path)
         named = {path for column in columns for path in connection.execute(select(column)).scalars()}
-        named |= {f"ingests/{one}.json" for one in connection.execute(select(schema.exposure.c.ingest)).scalars()}
         n_flags = len(connection.execute(schema.exposure_flag.select()).all())
-    folders = [store.root / name for name in ("products", "ledger", "ingests", "flags", "staging")]
+    folders = [store.root / name for name in ("products", "ledger", "flags", "staging")]
     there = {str(path.relative_to(store.root)) for folder in folders for path in folder.rglob("*") if path.is_file()}
     assert {path for path in there if not path.startswith("flags/")} == named
     assert len(there - named) == n_flags

@@ -226,9 +226,7 @@ def test_promise_9_collector_and_writers_wait_for_each_other_only_so_long(store:
     orphan(store, "ci_cpp_bias/killed")
     with store._publishing():
         put(impatient)  # writers share
-        with pytest.raises(
-            StoreError, match=r"publishing is locked: files have been published .* for more than 0\.1 s"
-        ):
+        with pytest.raises(StoreError, match=r"is locked: files have been published .* more than 0\.1 s"):
             impatient.collect_garbage(older=0.0)
     with store._publishing(alone=True), pytest.raises(StoreError, match="a process has held it alone for more than"):
         put(impatient)

@@ -34,7 +34,7 @@ class TestInMemory(StoreSuite):
 class TestPostgres(StoreSuite):
     """Index on a PostgreSQL server."""
 
-    kills = 12
+    kills = 8
 
     @pytest.fixture
     def make_store(self, tmp_path: Path, postgres: str) -> Callable[[], Store]:
