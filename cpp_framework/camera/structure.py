@@ -103,6 +103,6 @@ def _value(cards: fits.Header, keyword: str | tuple[str, int]) -> Any:
         value = cards.get(keyword)
     except VerifyError as error:
         raise ValueError(f"card {keyword} cannot be read") from error
-    if isinstance(value, fits.card.Undefined):
+    if (value is None or isinstance(value, fits.card.Undefined)) and keyword in cards:
         raise ValueError(f"{keyword} has no value")
     return value

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cpp_framework.cli import options
-from cpp_framework.cli.output import print_json, print_table, say
+from cpp_framework.cli.ledger import print_ledger
+from cpp_framework.cli.output import say
 from cpp_framework.errors import ConfigError, InputsMissingError
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def register(app: typer.Typer) -> None:
             chosen, begin, end, collection=collection, supersede=supersede,
             waive=dict.fromkeys(waive or [], because), note=note,
         )  # fmt: skip
-        _print(repository, entries, as_json)
+        _tell(entries, as_json)
 
     @app.command()
     def decertify(
@@ -83,7 +84,7 @@ def register(app: typer.Typer) -> None:
         """Take the validity of products away, for a range or altogether; the ledger keeps what was."""
         repository = options.open_repository(repo)
         chosen = _chosen(repository, products, calibration_type, label, instrument, band)
-        _print(repository, repository.decertify(chosen, begin, end, collection=collection, note=note), as_json)
+        _tell(repository.decertify(chosen, begin, end, collection=collection, note=note), as_json)
 
 
 def _chosen(
@@ -104,28 +105,8 @@ def _chosen(
     return [record.id for record in found]
 
 
-def _print(repository: Repository, entries: list[LedgerEntry], as_json: bool) -> None:
-    if as_json:
-        print_json(ledger=[_as_json(entry) for entry in entries])
-        return
-    from cpp_framework.store.ledger import range_text
-    from cpp_framework.store.records import short_of
-
-    rows = []
-    for entry in entries:
-        record = repository.store.product(entry.product)
-        waived = "; ".join(f"{name} waived: {because}" for name, because in entry.waived.items())
-        remark = " ".join(part for part in (entry.note, waived) if part)
-        valid = range_text(entry.begin, entry.end)
-        rows.append((entry.action, record.type, record.detector, short_of(record.id), entry.collection, valid, remark))
-    if not rows:
+def _tell(entries: list[LedgerEntry], as_json: bool) -> None:
+    if entries or as_json:
+        print_ledger(entries, as_json)
+    else:
         say("nothing to do: already so")
-        return
-    columns = ("act", "type", "detector", "product", "collection", "valid (UTC)", "remark")
-    print_table("", columns, rows, whole=("act", "product"))
-
-
-def _as_json(entry: LedgerEntry) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return asdict(entry)

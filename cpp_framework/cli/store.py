@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cpp_framework.cli import options
+from cpp_framework.cli.ledger import print_ledger, register_ledger
 from cpp_framework.cli.output import print_json, print_table, say
 from cpp_framework.cli.store_export import register_export
 from cpp_framework.errors import ConfigError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 group = typer.Typer(no_args_is_help=True, help="Keep a repository in order: check, clean, upgrade, tag and remove.")
 register_export(group)
+register_ledger(group)
 
 ProductsArgument = Annotated[
     list[str], typer.Argument(help="Products: identifier or digest, the beginning or end of one, or `last`.")
@@ -168,19 +170,16 @@ def _comment(report: GarbageReport, dry_run: bool) -> None:
         say(f"not in the index, but verified once: {path}")
     if report.lost:
         say("the index is older than these, so no published file was touched: cpp doctor --rebuild brings them in")
+    for path in report.acts:
+        say(f"not in the index, kept: {path} (of a killed command, or the index is older)")
     verb = "would be removed" if dry_run else "removed"
     say(f"{len(report.garbage)} {verb}, {report.size} bytes")
 
 
 def _print_entries(entries: list[LedgerEntry], as_json: bool) -> None:
-    if as_json:
-        from dataclasses import asdict
-
-        print_json(ledger=[asdict(one) for one in entries])
-        return
-    for one in entries:
-        print(f"{one.action.value} {one.collection} {one.product}")
-    if not entries:
+    if entries or as_json:
+        print_ledger(entries, as_json)
+    else:
         say("nothing to do: it was so already")
 
 

@@ -15,6 +15,7 @@ from cpp_framework.plugins import Plugins
 from cpp_framework.store import Store
 from cpp_framework.store.ingests import IngestNote, read_note
 from cpp_framework.store.rebuild import rebuild
+from cpp_framework.store.rebuild_reading import read_small
 from cpp_framework.store.rebuild_report import RebuildReport
 
 
@@ -34,7 +35,7 @@ def rebuild_repository(root: Path, plugins: Plugins, progress: Callable[[str], N
 def _add_instruments(store: Store, report: RebuildReport) -> None:
     for path in sorted((store.root / "instruments").iterdir()):
         try:
-            store.add_instrument(path.read_text(encoding="utf-8"), read_instrument(path).name)
+            store.add_instrument(read_small(path), read_instrument(path).name)
         except (CppError, OSError, ValueError) as error:
             report.leave_out(path, str(error))
         else:
@@ -64,7 +65,7 @@ def _notes(root: Path, report: RebuildReport) -> list[IngestNote]:
     notes = []
     for path in sorted((root / "ingests").iterdir()):
         try:
-            notes.append(read_note(path.read_text(encoding="utf-8")))
+            notes.append(read_note(read_small(path)))
         except (OSError, ValueError, TypeError, RecursionError) as error:
             report.leave_out(path, f"is no note of an ingest: {str(error)[:100]}")
     # An exposure is that of the last ingest of its file.

@@ -83,7 +83,7 @@ def _certified(
     if not dates:
         return None
     first, last = best(dates[0]), best(dates[-1])
-    if first == last:  # a range has no gaps, so what lies between is in it too
+    if first is not None and first == last:  # a range has no gaps, so what lies between is in it too
         return first
     found = {at: best(at) for at in dates}
     if len({one.product if one else "" for one in found.values()}) == 1:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
 from cpp_framework.errors import ConflictError, NotFoundError
 from cpp_framework.store.database import LOCK_TIMEOUT, Database
-from cpp_framework.store.files import make_folder, publish, publish_text, storage_errors, temporary_path
+from cpp_framework.store.files import make_folder, publish, publish_text, storage_errors, temporary_path, unpublish
 from cpp_framework.store.leases import Lease
 from cpp_framework.store.locate import ELSEWHERE, REGISTRY, is_repository, read_elsewhere, write_elsewhere
 from cpp_framework.store.publishing import publishing
@@ -127,6 +127,20 @@ class StoreBase:
         self._database.check_writable()
         with publishing(self.root / "leases", alone=alone, timeout=self._lock_timeout):
             yield
+
+    @contextmanager
+    def _withdrawing(self, files: list[Path]) -> Iterator[Callable[[], None]]:
+        """Files that were published (or staged) in vain go again if the block fails before it says ``commit begins``.
+
+        Once a commit has begun it may have happened, so they stay then; if it did not, no row names them.
+        """
+        committing: list[bool] = []
+        try:
+            yield lambda: committing.append(True)
+        except BaseException:
+            if not committing:
+                unpublish(files)
+            raise
 
     @classmethod
     def _create_registry(cls, root: Path, registry: str) -> None:

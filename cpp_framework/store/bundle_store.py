@@ -15,7 +15,15 @@ from cpp_framework.model.timespan import to_iso
 from cpp_framework.store import bundle_export, collections, instruments, ledger, products, verdicts
 from cpp_framework.store.bundle import Manifest
 from cpp_framework.store.bundle_read import Arrival, ArrivingVerdict, Bundle
-from cpp_framework.store.files import copy_file, file_sha256, publish, storage_errors, temporary_path, unpublish
+from cpp_framework.store.files import (
+    copy_file,
+    file_sha256,
+    publish,
+    storage_errors,
+    sync_file,
+    temporary_path,
+    unpublish,
+)
 from cpp_framework.store.ledger_store import LedgerStore
 from cpp_framework.store.records import Act, CollectionKind, LedgerEntry, short_of
 from cpp_framework.store.schema import product as product_table
@@ -70,7 +78,7 @@ class BundleStore(LedgerStore):
         published: list[Path] = []
         try:
             self._publish_staged(staged, published)
-            with self._database.write() as connection:
+            with self._acting() as (connection, written):
                 # Asked again: somebody may have been faster, or have removed what was there.
                 wanted = self._missing(connection, bundle, supersede)
                 removed = self._files(bundle, wanted).keys() - staged.keys()
@@ -78,7 +86,7 @@ class BundleStore(LedgerStore):
                     raise ConflictError(
                         f"{min(removed)} was removed while the bundle was read", hint="repeat the command"
                     )
-                self._register_all(connection, wanted, supersede)
+                written += self._register_all(connection, wanted, supersede)
         except ConflictError:
             unpublish(published)  # nothing was committed for certain
             raise
@@ -131,6 +139,8 @@ class BundleStore(LedgerStore):
             if ledger.covers(in_force, piece.product, piece.begin, piece.end):
                 continue
             entry = _entry(bundle.manifest, Act.CERTIFY, one, certified)
+            if entry.source in _repeated(connection, name, piece.product):
+                continue  # brought in before; what became of it since was decided here
             entry = replace(entry, begin=piece.begin, end=piece.end)
             if not supersede:
                 ledger.refuse_overlap(entry, in_force)
@@ -163,6 +173,7 @@ class BundleStore(LedgerStore):
                 else:
                     with storage_errors(staged[final]):
                         staged[final].write_bytes(content.encode())
+                sync_file(staged[final])  # here, so that nobody waits for it later
         except BaseException:
             _forget(staged)
             raise
@@ -182,7 +193,7 @@ class BundleStore(LedgerStore):
             publish(file, final)
             published.append(final)
 
-    def _register_all(self, connection: Connection, wanted: Adopted, supersede: bool) -> None:
+    def _register_all(self, connection: Connection, wanted: Adopted, supersede: bool) -> list[LedgerEntry]:
         for name in wanted.instruments:
             instruments.register(connection, name, instruments.path_of(self.root, name).name)
         for one in wanted.arrivals:
@@ -203,8 +214,8 @@ class BundleStore(LedgerStore):
                 in_force = ledger.overlapping(connection, line, entry.begin, entry.end)
                 written += self._give_way(connection, entry, line, in_force, supersede)
             ledger.replay(connection, entry, one.record)
-            written.append(self._append(connection, entry))
-        self._publish_lines(written)
+            written.append(entry)
+        return written
 
 
 def _refuse_same_run(connection: Connection, one: Arrival) -> None:
@@ -218,6 +229,12 @@ def _refuse_same_run(connection: Connection, one: Arrival) -> None:
                 f"and has such a product too: {other.short}",
                 hint="produce one of the two again: its run gets another name",
             )
+
+
+def _repeated(connection: Connection, collection: str, product: str) -> set[str]:
+    """Lines of a product and collection that are in the ledger, or repeated in it, by id."""
+    lines = ledger.entries(connection, collection=collection, product=product)
+    return {id for one in lines for id in (one.id, one.source) if id}
 
 
 def _forget(staged: Mapping[Path, Path]) -> None:
@@ -235,4 +252,5 @@ def _entry(manifest: Manifest, act: Act, one: Arrival, certified: LedgerEntry | 
     return LedgerEntry(
         0, new_id(), act, manifest.collection, one.record.id,
         verdict=certified.verdict, waived=certified.waived, note=note, who=user_name(),
+        source=certified.source or certified.id,
     )  # fmt: skip

@@ -121,9 +121,11 @@ class ExposureStore(StoreBase):
         record = FlagRecord(new_id(), one.instrument, one.id, bad, because, who or user_name(), now_tai_ns())
         text = json.dumps(asdict(record), indent=1) + "\n"
         with self._publishing():
-            publish_text(text, self.root / exposures.flag_path(record), self.root / "staging")
-            with self._database.write() as connection:
+            path = self.root / exposures.flag_path(record)
+            publish_text(text, path, self.root / "staging")
+            with self._withdrawing([path]) as commit_begins, self._database.write() as connection:
                 connection.execute(schema.exposure_flag.insert(), asdict(record) | {"bad": int(bad)})
+                commit_begins()
         return record
 
     def flags(self, exposure_id: str, instrument: str = "") -> list[FlagRecord]:

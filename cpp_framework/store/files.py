@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 import socket
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,7 +41,7 @@ def publish(staged: Path, final: Path) -> None:
     """
     with storage_errors(final):
         make_folder(final.parent)
-        _sync_file(staged)
+        sync_file(staged)
         _move(staged, final)
         sync_folder(final.parent)
 
@@ -115,7 +116,7 @@ def sync_tree(root: Path) -> None:
     """Make a folder durable with everything below it."""
     for folder, _, files in os.walk(root, topdown=False):
         for name in files:
-            _sync_file(Path(folder, name))
+            sync_file(Path(folder, name))
         sync_folder(Path(folder))
 
 
@@ -126,6 +127,8 @@ def safe_name(text: str) -> str:
 
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal. Releases the interpreter lock while it works."""
+    if not stat.S_ISREG(path.stat().st_mode):  # a pipe would wait for ever
+        raise OSError(f"{path} is not a file")
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -206,6 +209,7 @@ def _move_without_links(staged: Path, final: Path) -> None:
     staged.rename(final)
 
 
-def _sync_file(path: Path) -> None:
+def sync_file(path: Path) -> None:
+    """Make the bytes of a file durable."""
     with path.open("rb") as file:
         os.fsync(file.fileno())

@@ -28,7 +28,7 @@ from cpp_framework.store.staging import TEMPORARY, writer_lives
 _PUBLISHED = {
     "products": re.compile(r".+_[0-9a-f]{8}\.(fits|verdict_[0-9a-f]{8}\.json)"),
     "flags": re.compile(r".+_[0-9a-f]{8}\.json"),
-    "ledger": re.compile(r"[0-9]{7,}_.+_(certify|decertify|tag|untag)_[0-9a-f]{8}\.json"),
+    "ledger": re.compile(r"[0-9]{7,}_.+_(certify|decertify|tag|untag|remove)_[0-9a-f]{8}\.json"),
 }
 """Folders of published files, and the names those have. Notes of ingests stay: they are a log of what was told."""
 _RUN_FOLDER = re.compile(r"products/ci_cpp_[^/]+(/[^/]+)*")
@@ -59,12 +59,14 @@ class GarbageReport:
 
     ``unknown`` are things the store did not make. ``lost`` are products that were verified, hence registered, and
     which the index does not know: it must be older than the files (restored from a copy, for instance). While there
-    are any, no published file counts as garbage.
+    are any, no published file counts as garbage. ``acts`` are files of flags and lines of the ledger the index does not
+    know, for the same reason or because a command was killed just before its end; they are never removed.
     """
 
     garbage: tuple[Garbage, ...]
     unknown: tuple[str, ...]
     lost: tuple[str, ...]
+    acts: tuple[str, ...]
 
     @property
     def size(self) -> int:
@@ -104,6 +106,9 @@ def survey(root: Path, named: set[str], stones: Sequence[Tombstone], older: floa
         if (state := _state(root / path)) is not None
     ]
     unnamed = {path: state for path, state in _published(root, unknown) if path not in named}
+    acts = sorted(path for path in unnamed if not path.startswith("products/"))
+    for path in acts:
+        del unnamed[path]
     lost = _lost(unnamed)
     old = [
         Garbage(path, state.st_size, Reason.UNNAMED)
@@ -112,7 +117,7 @@ def survey(root: Path, named: set[str], stones: Sequence[Tombstone], older: floa
     ]
     folders = _empty_folders(root, {one.path for one in (*removed, *old)})
     garbage = (*staged, *removed, *old, *(Garbage(folder, 0, Reason.EMPTY) for folder in folders))
-    return GarbageReport(garbage, tuple(sorted(unknown)), tuple(lost))
+    return GarbageReport(garbage, tuple(sorted(unknown)), tuple(lost), tuple(acts))
 
 
 def delete_files(root: Path, garbage: Iterable[Garbage]) -> None:

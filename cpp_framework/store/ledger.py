@@ -6,12 +6,14 @@ Every function works inside the caller's transaction. Instants are TAI nanosecon
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, Select, func, select
 
 from cpp_framework.errors import ConflictError
 from cpp_framework.model.identity import parse_json
@@ -20,6 +22,10 @@ from cpp_framework.store.collections import ensure
 from cpp_framework.store.keys import agrees, key_text
 from cpp_framework.store.records import Act, CollectionKind, LedgerEntry, ProductRecord, Validity, short_of
 from cpp_framework.store.schema import BEGINNING, END_OF_TIME, ledger, line, tag_member, validity
+
+MOST_LINES = 10**12
+"""Numbers of lines are below: whatever claims a greater one is no line of ours."""
+_FILE = re.compile(r"([0-9]{7,12})_")
 
 
 @dataclass(frozen=True)
@@ -160,10 +166,18 @@ def lines_of(connection: Connection, product: str, collection: str = "") -> list
     return sorted(set(connection.execute(query).scalars()))
 
 
-def next_sequence(connection: Connection) -> int:
-    """Number of the next line of the ledger; nobody else can take it in this transaction."""
-    newest = connection.execute(select(ledger.c.sequence).order_by(ledger.c.sequence.desc()).limit(1)).scalar()
-    return int(newest or 0) + 1
+def newest_sequence(connection: Connection) -> int:
+    """Number of the newest line the index knows; 0 if there is none."""
+    return int(connection.execute(select(func.max(ledger.c.sequence))).scalar() or 0)
+
+
+def newest_file(folder: Path) -> int:
+    """Number of the newest file of a line; 0 if there is none.
+
+    It is above the index's newest one when a command was killed, or the index was restored from an older copy.
+    """
+    numbers = (int(match[1]) for path in folder.iterdir() if (match := _FILE.match(path.name)))
+    return max(numbers, default=0)
 
 
 def append(connection: Connection, entry: LedgerEntry) -> None:
@@ -197,6 +211,8 @@ def set_tag(connection: Connection, collection: str, product: str, on: bool) -> 
 
 def replay(connection: Connection, entry: LedgerEntry, record: ProductRecord) -> None:
     """Do again what a line of the ledger did: for an index made anew, or a bundle brought in."""
+    if entry.action is Act.REMOVE:  # a product that is there was brought in again since
+        return
     if entry.action in (Act.TAG, Act.UNTAG):
         ensure(connection, entry.collection, CollectionKind.TAGGED)
         set_tag(connection, entry.collection, entry.product, on=entry.action is Act.TAG)

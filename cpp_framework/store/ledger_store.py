@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
@@ -74,8 +77,7 @@ class LedgerStore(ProductStore):
         for record, verdict in zip(records, verdicts, strict=True):
             self._check_certifiable(record, verdict.waiving(waive or {}))
         together = {record.id for record in records}
-        written: list[LedgerEntry] = []
-        with self._publishing(), self._database.write() as connection:
+        with self._publishing(), self._acting() as (connection, written):
             for record, verdict in zip(records, verdicts, strict=True):
                 products.check_there(connection, record)
                 name = collection or default_collection(record.instrument)
@@ -91,8 +93,7 @@ class LedgerStore(ProductStore):
                 ledger.refuse_overlap(entry, rivals, "certify one of the two for that range")
                 written += self._give_way(connection, entry, line, in_force, supersede)
                 ledger.put_in_force(connection, line, record.id, begin, end)
-                written.append(self._append(connection, entry))
-            self._publish_lines(written)
+                written.append(entry)
         return written
 
     def decertify(
@@ -114,8 +115,7 @@ class LedgerStore(ProductStore):
         """
         _check_range(begin, end)
         records = [self.product(one) for one in wanted]
-        written: list[LedgerEntry] = []
-        with self._publishing(), self._database.write() as connection:
+        with self._publishing(), self._acting() as (connection, written):
             for record in records:
                 name = collection or default_collection(record.instrument)
                 lines = ledger.lines_of(connection, record.id, name)
@@ -129,8 +129,7 @@ class LedgerStore(ProductStore):
                 entry = LedgerEntry(
                     0, new_id(), Act.DECERTIFY, name, record.id, begin, end, note=note, who=who or user_name()
                 )
-                written.append(self._append(connection, entry))
-            self._publish_lines(written)
+                written.append(entry)
         return written
 
     def tag(self, name: str, wanted: Sequence[str], note: str = "", who: str = "") -> list[LedgerEntry]:
@@ -233,13 +232,12 @@ class LedgerStore(ProductStore):
                 0, new_id(), Act.DECERTIFY, entry.collection, other, entry.begin, entry.end,
                 note=f"superseded by {short_of(entry.product)}", who=entry.who,
             )  # fmt: skip
-            written.append(self._append(connection, gone))
+            written.append(gone)
         return written
 
     def _tag(self, act: Act, name: str, wanted: Sequence[str], note: str, who: str) -> list[LedgerEntry]:
         records = [self.product(one) for one in wanted]
-        written = []
-        with self._publishing(), self._database.write() as connection:
+        with self._publishing(), self._acting() as (connection, written):
             if act is Act.TAG:
                 ensure(connection, name, CollectionKind.TAGGED)
             elif kind_of(connection, name) != CollectionKind.TAGGED:
@@ -249,25 +247,36 @@ class LedgerStore(ProductStore):
                 changed = ledger.set_tag(connection, name, record.id, on=act is Act.TAG)
                 if changed:
                     entry = LedgerEntry(0, new_id(), act, name, record.id, note=note, who=who or user_name())
-                    written.append(self._append(connection, entry))
+                    written.append(entry)
                 elif act is Act.UNTAG:
                     raise NotFoundError(f"{record.type} {record.short} is not in {name}", hint="cpp find --products")
-            self._publish_lines(written)
         return written
 
-    def _append(self, connection: Connection, entry: LedgerEntry) -> LedgerEntry:
-        """Write the row of a line of the ledger. Its number is certain, as writers take turns."""
-        sequence = ledger.next_sequence(connection)
-        name = f"{sequence:07d}_{safe_name(entry.collection)}_{entry.action}_{short_of(entry.id)}.json"
-        fields = {"sequence": sequence, "made": now_tai_ns(), "path": f"ledger/{name}"}
-        entry = LedgerEntry(**{**vars(entry), **fields})
-        ledger.append(connection, entry)
-        return entry
+    @contextmanager
+    def _acting(self) -> Iterator[tuple[Connection, list[LedgerEntry]]]:
+        """A transaction, and the lines of the ledger it shall write: numbered, and published just before the commit."""
+        written: list[LedgerEntry] = []
+        files: list[Path] = []
+        with self._withdrawing(files) as commit_begins, self._database.write() as connection:
+            yield connection, written
+            written[:] = self._numbered(connection, written)
+            for entry in written:
+                ledger.append(connection, entry)
+                files.append(self.root / entry.path)
+                publish_text(ledger.entry_text(entry), files[-1], self.root / "staging")
+            commit_begins()
 
-    def _publish_lines(self, entries: Sequence[LedgerEntry]) -> None:
-        """Write the files of lines, after all of them are found to be allowed and before they are committed."""
-        for entry in entries:
-            publish_text(ledger.entry_text(entry), self.root / entry.path, self.root / "staging")
+    def _numbered(self, connection: Connection, entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:
+        """Give lines their numbers: certain, as writers take turns, and never one a file has already."""
+        act, made = new_id(), now_tai_ns()
+        first = max(ledger.newest_sequence(connection), ledger.newest_file(self.root / "ledger")) + 1
+        numbered = []
+        for sequence, entry in enumerate(entries, first):
+            name = f"{sequence:07d}_{safe_name(entry.collection)}_{entry.action}_{short_of(entry.id)}.json"
+            numbered.append(
+                replace(entry, sequence=sequence, made=made, path=f"ledger/{name}", act=act, lines=len(entries))
+            )
+        return numbered
 
 
 def _check_range(begin: int | None, end: int | None) -> None:

@@ -9,13 +9,13 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from cpp_framework.errors import ConflictError, NotFoundError
+from cpp_framework.errors import ConflictError
 from cpp_framework.model.check import Verdict
 from cpp_framework.model.header import Header
 from cpp_framework.store import collections, products, verdicts
 from cpp_framework.store.base import StoreBase
 from cpp_framework.store.clock import now_compact
-from cpp_framework.store.files import file_sha256, publish, publish_text, storage_errors, unpublish
+from cpp_framework.store.files import file_sha256, publish, publish_text, storage_errors
 from cpp_framework.store.records import Collection, ProductRecord
 
 
@@ -40,21 +40,15 @@ class ProductStore(StoreBase):
             The run has such a product already, or is not a run; nothing is left of the files.
         """
         published: list[tuple[ProductRecord, Header]] = []
-        committing = False
-        try:
-            with self._publishing():
-                for file, header in staged:
-                    published.append((self._publish(file, header), header))
-                with self._database.write() as connection:
-                    for record, header in published:
-                        self._register(record, header, connection)
-                    committing = True
-        except BaseException:
-            # Until the commit begins nothing was committed, for certain, and the files are nobody's. After that it may
-            # have happened: then they must stay; if not, they are orphans that no row names.
-            if not committing:
-                unpublish([*(self.path(record) for record, _ in published), *(file for file, _ in staged)])
-            raise
+        files = [file for file, _ in staged]
+        with self._publishing(), self._withdrawing(files) as commit_begins:
+            for file, header in staged:
+                published.append((self._publish(file, header), header))
+                files.append(self.path(published[-1][0]))
+            with self._database.write() as connection:
+                for record, header in published:
+                    self._register(record, header, connection)
+                commit_begins()
         return [record for record, _ in published]
 
     def intact(self, record: ProductRecord) -> bool:
@@ -129,13 +123,10 @@ class ProductStore(StoreBase):
         path = verdicts.verdict_path(record, verdict)
         with self._publishing():
             publish_text(verdicts.verdict_text(verdict), self.root / path, self.root / "staging")
-            try:
-                with self._database.write() as connection:
-                    products.check_there(connection, record)
-                    verdicts.insert(connection, verdict, path)
-            except NotFoundError:
-                (self.root / path).unlink()
-                raise
+            with self._withdrawing([self.root / path]) as commit_begins, self._database.write() as connection:
+                products.check_there(connection, record)
+                verdicts.insert(connection, verdict, path)
+                commit_begins()
         return self.root / path
 
     def outcomes(self) -> dict[str, str]:

@@ -19,9 +19,10 @@ from cpp_framework.store.files import make_folder, publish, storage_errors, sync
 from cpp_framework.store.leases import holders
 from cpp_framework.store.locate import ELSEWHERE, REGISTRY
 from cpp_framework.store.publishing import publishing
-from cpp_framework.store.rebuild_history import insert_flags, insert_ledger
+from cpp_framework.store.rebuild_history import insert_flags, insert_ledger, read_ledger
 from cpp_framework.store.rebuild_products import insert_products
 from cpp_framework.store.rebuild_report import RebuildReport
+from cpp_framework.store.records import Act
 from cpp_framework.store.sqlite import SqliteDatabase
 from cpp_framework.store.store import Store
 
@@ -72,8 +73,10 @@ def rebuild(root: Path, plugins: Plugins, restore: Restore, progress: Callable[[
             database = SqliteDatabase(staged)
             database.create_tables()
             with database.write() as connection:
-                insert_products(connection, root, plugins, report, progress)
-                insert_ledger(connection, root, report)
+                lines = read_ledger(root, report)
+                removed = {one.product: one.made for one in lines if one.action is Act.REMOVE}
+                insert_products(connection, root, plugins, removed, report, progress)
+                insert_ledger(connection, lines, report)
                 insert_flags(connection, root, report)
             restore(_Unpublished(root, database), report)
             report.moved = _move_aside(root)

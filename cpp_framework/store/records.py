@@ -134,15 +134,20 @@ class Act(StrEnum):
     DECERTIFY = "decertify"
     TAG = "tag"
     UNTAG = "untag"
+    REMOVE = "remove"
 
 
 @dataclass(frozen=True)
 class LedgerEntry:
-    """One line of the ledger of certifications and tags: what was done to a product, by whom, when and why.
+    """One line of the ledger: what was done to a product, by whom, when and why (``note``).
 
-    ``begin`` and ``end`` (TAI nanoseconds, half-open; None is open) are the range that was certified or taken away.
+    ``collection`` is the calibration or tagged collection; for a removal the product's run. ``begin`` and ``end`` (TAI
+    nanoseconds, half-open; None is open) are the range that was certified or taken away.
     ``verdict`` is the id of the verdict a certification rests on; ``waived`` are the checks it overruled, each with
     its reason. ``made`` is TAI nanoseconds; ``path`` is the line's own file below the repository.
+
+    ``act`` is the id of the command's act, which wrote ``lines`` lines together. ``source`` is the id of the line of
+    another repository that this one repeats.
     """
 
     sequence: int
@@ -158,6 +163,9 @@ class LedgerEntry:
     who: str = ""
     made: int = 0
     path: str = ""
+    act: str = ""
+    lines: int = 1
+    source: str = ""
 
 
 @dataclass(frozen=True)

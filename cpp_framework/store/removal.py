@@ -64,7 +64,7 @@ def refuse_if_wanted(connection: Connection, records: Sequence[ProductRecord]) -
             )
 
 
-def bury(connection: Connection, record: ProductRecord, because: str, who: str) -> Tombstone:
+def bury(connection: Connection, record: ProductRecord) -> Tombstone:
     """Replace the rows of a product and of its verdicts by a tombstone."""
     its_verdicts = verdict.c.product == record.id
     paths = connection.execute(select(verdict.c.path).where(its_verdicts).order_by(verdict.c.sequence)).scalars()
@@ -77,9 +77,14 @@ def bury(connection: Connection, record: ProductRecord, because: str, who: str) 
         (product, product.c.id == record.id),
     ):
         connection.execute(table.delete().where(condition))
-    row = {"product": record.id, "files": json.dumps(stone.files), "because": because, "who": who, "made": now_tai_ns()}
-    connection.execute(trash.insert(), row)
+    set_up(connection, stone)
     return stone
+
+
+def set_up(connection: Connection, stone: Tombstone) -> None:
+    """Write a tombstone."""
+    row = {"product": stone.product, "files": json.dumps(stone.files), "made": now_tai_ns()}
+    connection.execute(trash.insert(), row)
 
 
 def tombstones(connection: Connection) -> list[Tombstone]:

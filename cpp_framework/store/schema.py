@@ -239,18 +239,19 @@ ledger = _table(
     _text("who"),
     _integer("made"),
     _text("path", unique=True),
-    CheckConstraint("action IN ('certify', 'decertify', 'tag', 'untag')"),
+    _text("act"),
+    _integer("lines"),
+    _text("source"),
+    CheckConstraint("action IN ('certify', 'decertify', 'tag', 'untag', 'remove')"),
     Index("ledger_by_product", "product"),
     Index("ledger_by_collection", "collection"),
 )
-"""Every act that changed what is certified or tagged, in order; `line`, `validity` and `tag_member` follow from it."""
+"""Every act on a product after its making, in order; `line`, `validity` and `tag_member` follow from it."""
 
 trash = _table(
     "trash",
     _text("product", primary_key=True),
     _text("files"),
-    _text("because"),
-    _text("who"),
     _integer("made"),
 )
 """Products that were removed and whose files may still be there: deletion is finished from here after a crash."""

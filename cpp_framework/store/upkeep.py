@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from cpp_framework.errors import ConfigError, StoreError
+from cpp_framework.model.identity import new_id
 from cpp_framework.store import audit, garbage, removal
 from cpp_framework.store.audit import Problem
 from cpp_framework.store.files import unpublish
 from cpp_framework.store.garbage import Garbage, GarbageReport, Reason
-from cpp_framework.store.product_store import ProductStore
-from cpp_framework.store.records import ProductRecord
+from cpp_framework.store.ledger_store import LedgerStore
+from cpp_framework.store.records import Act, LedgerEntry, ProductRecord
 from cpp_framework.store.removal import Tombstone
 from cpp_framework.store.user import user_name
 
@@ -19,7 +20,7 @@ DAY = 86400.0
 """Seconds."""
 
 
-class UpkeepStore(ProductStore):
+class UpkeepStore(LedgerStore):
     """Removal, garbage and audit."""
 
     def remove(self, wanted: str, because: str, who: str = "") -> ProductRecord:
@@ -34,7 +35,7 @@ class UpkeepStore(ProductStore):
         wanted : sequence of str
             Products, as `product` takes them.
         because : str
-            The reason; kept with the removal until its files are gone.
+            The reason; kept in the ledger.
 
         Raises
         ------
@@ -48,9 +49,12 @@ class UpkeepStore(ProductStore):
         records = list({record.id: record for record in map(self.product, wanted)}.values())
         self.finish_removals()
         with self._publishing():
-            with self._database.write() as connection:
+            with self._acting() as (connection, written):
                 removal.refuse_if_wanted(connection, records)
-                stones = [removal.bury(connection, record, because, who or user_name()) for record in records]
+                stones = [removal.bury(connection, record) for record in records]
+                for one in records:
+                    entry = LedgerEntry(0, new_id(), Act.REMOVE, one.run, one.id, note=because, who=who or user_name())
+                    written.append(entry)
             try:
                 self._empty_graves(stones, [path for stone in stones for path in stone.files])
             except StoreError as error:

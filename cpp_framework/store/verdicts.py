@@ -1,4 +1,7 @@
-"""Verdicts: a small file beside the product, and rows to search."""
+"""Verdicts: a small file beside the product, and rows to search.
+
+The newest is the one with the greatest id (ids grow with time), also where an older one was brought in later.
+"""
 
 from __future__ import annotations
 
@@ -93,19 +96,19 @@ def insert(connection: Connection, verdict: Verdict, path: str) -> None:
 
 def outcomes(connection: Connection) -> dict[str, str]:
     """Outcome of the newest verdict of every product that has one, by the product's id."""
-    rows = connection.execute(select(verdict_table.c.product, verdict_table.c.outcome).order_by("sequence"))
+    rows = connection.execute(select(verdict_table.c.product, verdict_table.c.outcome).order_by(verdict_table.c.id))
     return {row.product: row.outcome for row in rows}
 
 
 def with_files(connection: Connection, product_id: str) -> list[tuple[str, Verdict]]:
     """Verdicts of one product with the paths of their files below the repository, oldest first."""
     query = select(verdict_table.c.path, verdict_table.c.document).where(verdict_table.c.product == product_id)
-    rows = connection.execute(query.order_by(verdict_table.c.sequence))
+    rows = connection.execute(query.order_by(verdict_table.c.id))
     return [(row.path, Verdict.model_validate_json(row.document)) for row in rows]
 
 
 def of_product(connection: Connection, product_id: str) -> list[Verdict]:
     """Verdicts of one product, newest first."""
     query = select(verdict_table.c.document).where(verdict_table.c.product == product_id)
-    rows = connection.execute(query.order_by(verdict_table.c.sequence.desc()))
+    rows = connection.execute(query.order_by(verdict_table.c.id.desc()))
     return [Verdict.model_validate_json(text) for text in rows.scalars()]

@@ -132,8 +132,9 @@ class Model:
         used = {need.id for one in self.products.values() if one.record.id not in going for need in one.header.needs}
         if going & (certified | tagged | used):
             return ConflictError
-        for product in going:
-            del self.products[product]
+        for one in wanted:
+            if self.products.pop(one.record.id, None) is not None:  # the same may be named twice
+                self._note("remove", one.record.run, one.record.id)
         return None
 
     def in_force(self) -> list[tuple[str, int, str, int | None, int | None]]:

@@ -85,7 +85,7 @@ def judge_repository(before: Snapshot, after: Snapshot, rows: Rows, rows_after: 
     for name, state in before.items():
         if after.get(name) != state:
             yield f"{'changed' if name in after else 'lost'} {name!a} of the repository"
-    if any(CANARY in name for name in after):
+    if any(name.endswith(f"/{CANARY}") for name in after):
         yield "ran code that was in a file"
     if rows is not None and rows_after is None:
         yield "left an index that cannot be read"

@@ -125,14 +125,17 @@ def restore(world: World) -> None:
 
 
 def warm_up(world: World) -> None:
-    """Import what commands import, so that the processes forked from this one need not."""
+    """Import what commands import, so that the processes forked from this one need not, whoever they run as."""
     os.environ["CPP_REPO"] = str(world.repo)
     for line in (
         ["plan", "--type", "bias"],
+        ["produce", "--type", "bias", "--executor", "serial", "--jobs", "1", "--label", "warm"],
+        ["verify", "last"],
         ["show", "last"],
         ["instrument", "init", str(world.outside / "victim.fits")],
     ):
         _run(line)
+    restore(world)
 
 
 def remove(folder: Path) -> None:

@@ -21,7 +21,7 @@ def test_nothing_grows_with_the_number_of_units(tmp_path: Path, make_night, env)
     repo = make_night(tmp_path, UNITS, biases=1)
     script = Path(__file__).with_name("soak.py")
     done = subprocess.run(
-        [sys.executable, str(script), str(repo)], env=os.environ | env, capture_output=True, text=True, timeout=300
+        [sys.executable, str(script), str(repo)], env=os.environ | env, capture_output=True, text=True, timeout=900
     )
     assert done.returncode == 0, done.stderr
     *looks, states = map(json.loads, done.stdout.splitlines())

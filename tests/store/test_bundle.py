@@ -174,9 +174,20 @@ def test_new_verdicts_and_ranges_are_added_to_what_is_there(site: Store, tmp_pat
     export_bundle(site, "dim/calib", tmp_path / "second")
     other.decertify([record.id])
     report = bring(other, tmp_path / "second")
-    assert (outcomes(report), report.verdicts, report.lines) == ({"already there"}, 1, 3)
-    assert other.validities() == site.validities("dim/calib")
-    assert [line.verdict == newest for line in other.ledger()[-3:]] == [False, True, False]
+    # What was decertified here stays so, and what was certified there since is brought in.
+    assert (outcomes(report), report.verdicts, report.lines) == ({"already there"}, 1, 1)
+    assert [(one.begin, one.end) for one in other.validities()] == [(5 * DAY, 10 * DAY)]
+    assert other.ledger()[-1].verdict == newest
+
+
+def test_importing_a_bundle_again_does_not_undo_what_was_decided_here(site: Store, tmp_path: Path) -> None:
+    export_bundle(site, "dim/calib", tmp_path / "bundle")
+    other = Store.create(tmp_path / "summit")
+    bring(other, tmp_path / "bundle")
+    (record,) = other.products()
+    other.decertify([record.id], note="light leak")
+    assert bring(other, tmp_path / "bundle").lines == 0
+    assert other.validities() == []
 
 
 def test_overlap_is_refused_and_superseded(site: Store, tmp_path: Path, put_real, put_verdict) -> None:

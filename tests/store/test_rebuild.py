@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 import tarfile
@@ -20,7 +21,6 @@ from cpp_framework.errors import ConflictError, NotFoundError, StoreError
 from cpp_framework.plugins import installed
 from cpp_framework.store import REGISTRY, Store
 from cpp_framework.store.ledger import entry_text
-from cpp_framework.store.rebuild_history import ghosts
 from cpp_framework.store.rebuild_report import RebuildReport
 from cpp_framework.store.records import Act, LedgerEntry
 from cpp_framework.store.upgrade import upgrade
@@ -238,48 +238,81 @@ def lost_transaction(store: Store, *entries: tuple[int, str]) -> list[Path]:
     for sequence, product in entries:
         entry = LedgerEntry(
             sequence, f"ghost-{sequence}", Act.DECERTIFY, "cam/calib", product, made=made, who="Ada",
-            path=f"ledger/{sequence:07d}_ghost.json",
+            path=f"ledger/{sequence:07d}_ghost.json", act="lost", lines=len(entries),
         )  # fmt: skip
         paths.append(store.root / entry.path)
         paths[-1].write_text(entry_text(entry))
     return paths
 
 
-def test_lines_of_a_transaction_that_was_lost_are_not_done(history: Store) -> None:
+def test_an_act_whose_lines_are_not_all_there_was_never_done(history: Store) -> None:
     last = history.ledger()[-1].sequence
     first, second = sorted({one.product for one in history.validities("cam/calib")})[:2]
     written = lost_transaction(history, (last + 1, first), (last + 2, second))
-    history.tag("later", [first])  # it gets the number of the first line that was lost
+    written.pop().unlink()  # killed before it was written
+    history.tag("later", [first])
     before = told(history)
     report = rebuild(history)
     assert told(history) == before
-    assert {one.file for one in report.left_out if "never done" in one.reason} == {
-        str(path.relative_to(history.root)) for path in written
-    }
+    never_done = {one.file for one in report.left_out if "never done" in one.reason}
+    assert never_done == {str(path.relative_to(history.root)) for path in written}
     assert all(path.exists() for path in written)
 
 
-def test_ghosts_are_told_by_numbers_given_twice() -> None:
-    def line(sequence: int, made: int) -> LedgerEntry:
-        return LedgerEntry(sequence, f"{sequence}/{made}", Act.TAG, "t", "p", made=made)
-
-    sound = [line(1, 10), line(2, 20), line(3, 30)]
-    assert ghosts(sound) == set()
-    assert ghosts([line(1, 10), line(2, 5), line(3, 30)]) == set()  # a clock that was set back
-    assert ghosts([*sound, line(2, 15)]) == {"2/15"}
-    assert ghosts([*sound, line(2, 15), line(3, 16), line(4, 17)]) == {"2/15", "3/16", "4/17"}
-    assert ghosts([*sound, line(2, 12), line(2, 15)]) == {"2/12", "2/15"}
+def test_a_number_is_never_given_twice(history: Store) -> None:
+    last = history.ledger()[-1].sequence
+    first = min({one.product for one in history.validities("cam/calib")})
+    lost_transaction(history, (last + 1, first), (last + 2, first))
+    assert [one.sequence for one in history.tag("later", [first])] == [last + 3]
 
 
-def test_a_certification_counts_where_the_line_that_made_room_is_missing(history: Store) -> None:
-    superseded = [line for line in history.ledger() if line.note.startswith("superseded by")]
+@pytest.mark.parametrize("sequence", [0, -1, 10**12, 10**30])
+def test_a_line_with_an_absurd_number_is_left_out(history: Store, sequence: int) -> None:
+    (path,) = lost_transaction(history, (history.ledger()[-1].sequence + 1, history.products()[0].id))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"sequence": sequence}))
     before = told(history)
+    report = rebuild(history)
+    assert told(history) == before
+    assert str(path.relative_to(history.root)) in {one.file for one in report.left_out}
+
+
+def test_an_act_with_a_lost_file_is_left_out_as_a_whole_and_named(history: Store) -> None:
+    superseded = [line for line in history.ledger() if line.note.startswith("superseded by")]
+    together = [line for line in history.ledger() if line.act == superseded[0].act]
+    assert len(together) > 1
     (history.root / superseded[0].path).unlink()
     report = rebuild(history)
-    after = told(history)
-    assert after["validities"] == before["validities"]
-    assert after["best"] == before["best"]
-    assert [one for one in report.left_out if "is missing; it gave way all the same" in one.reason]
+    assert {one.file for one in report.left_out if "never done" in one.reason} == {line.path for line in together[1:]}
+    assert not {line.act for line in Store.open(history.root).ledger()} & {superseded[0].act}
+
+
+@pytest.mark.parametrize("folder", ["ledger", "flags", "ingests", "instruments"])
+def test_a_pipe_among_the_files_keeps_nobody_waiting(history: Store, folder: str) -> None:
+    os.mkfifo(history.root / folder / "0000001_pipe.json")
+    before = told(history)
+    report = rebuild(history)
+    assert told(history) == before
+    assert f"{folder}/0000001_pipe.json" in {one.file for one in report.left_out}
+
+
+@pytest.mark.parametrize(
+    ("folder", "change"),
+    [
+        ("ledger", {"begin": 9, "end": 5}), ("ledger", {"made": 10**30}), ("ledger", {"note": "\ud800"}),
+        ("flags", {"made": 10**30}), ("flags", {"because": "\ud800"}),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_no_index_can_hold_is_left_out_and_named(history: Store, folder: str, change: dict[str, Any]) -> None:
+    path = min((history.root / folder).iterdir())
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    report = rebuild(history)
+    assert [
+        one.reason
+        for one in report.left_out
+        if one.file in (str(path.relative_to(history.root)),) or "flag" in one.file
+    ]
+    assert len(Store.open(history.root).products()) == len(history.products())
 
 
 def test_removed_products_stay_away_and_their_history_remains(history: Store) -> None:
@@ -290,7 +323,7 @@ def test_removed_products_stay_away_and_their_history_remains(history: Store) ->
     before = told(history)
     rebuild(history)
     assert told(history) == before
-    assert len(history.ledger(product=record.id)) == 4
+    assert [one.action for one in history.ledger(product=record.id)][-3:] == ["decertify", "untag", "remove"]
 
 
 def test_raw_files_that_are_gone_are_named(history: Store, tmp_path: Path) -> None:

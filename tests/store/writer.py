@@ -94,7 +94,7 @@ def do(store: Store, act: Act) -> None:
             )  # fmt: skip
             store.ingest([RawFile(Path("/raw") / act["id"], 1, 1, (one,))])
         case "remove":
-            store.remove_all(act["products"], "no reason")
+            store.remove_all(act["products"], "no reason", who=act["who"])
         case "gc":
             store.collect_garbage(older=0.0)
 

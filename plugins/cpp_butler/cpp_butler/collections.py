@@ -19,8 +19,8 @@ from cpp_framework.store import Collection, Validity
 class Ours:
     """What an export knows of products.
 
-    ``refs`` are the datasets of those in the Butler repository, by id; ``all`` are the ids of all products of the
-    store; ``types`` are the names of the dataset types.
+    ``refs`` are the datasets of those in the Butler repository, by id; ``all`` are the ids of all products the store
+    has or had; ``types`` are the names of the dataset types.
     """
 
     refs: Mapping[str, DatasetRef]

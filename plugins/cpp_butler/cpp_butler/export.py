@@ -146,7 +146,8 @@ class _Export:
     def write_collections(self, written: dict[str, DatasetRef]) -> None:
         """Tags, validities and chains; chains last, so that they never show a run that is not complete."""
         types = sorted({entry.record.type for entry in self._plan.entries})
-        ours = Ours(written, self._plan.products, types)
+        removed = {entry.product for entry in self._store.ledger()}  # every removal is in it
+        ours = Ours(written, set(self._plan.products) | removed, types)
         there = self._butler.collections.query("*")
         for name, tagged in self._plan.tags.items():
             members = [one for one in tagged if one in written]
