@@ -64,6 +64,16 @@ class Repository:
     def __repr__(self) -> str:
         return f"Repository({str(self.root)!r})"
 
+    def __enter__(self) -> Repository:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back what is held; a repository in memory is gone then."""
+        self.store.close()
+
     @property
     def root(self) -> Path:
         """The repository's folder."""
@@ -80,10 +90,10 @@ class Repository:
         return instrument
 
     def ingest(
-        self, paths: Iterable[Path], instrument: str = "", progress: Callable[[int, int], None] | None = None
+        self, paths: Iterable[Path | str], instrument: str = "", progress: Callable[[int, int], None] | None = None
     ) -> IngestReport:
         """Register the exposures of raw files and folders by their headers; what is wrong is reported by name."""
-        return ingest(self.store, self.instrument, paths, instrument, progress)
+        return ingest(self.store, self.instrument, map(Path, paths), instrument, progress)
 
     def exposures(self, filters: Sequence[str] = ()) -> list[StoredExposure]:
         """Exposures that match all filters (``FIELD OP VALUE``), in order of time."""
@@ -96,7 +106,7 @@ class Repository:
 
     def produce(
         self,
-        request: Request | Plan,
+        request: Request | Plan | str,
         *,
         jobs: int = 0,
         memory: str = "",
@@ -109,7 +119,8 @@ class Repository:
 
         Parameters
         ----------
-        request : Request or Plan
+        request : Request, Plan or str
+            What to make; the name of a type alone asks for all of it.
         jobs : int
             Tasks at a time; 0 for one per processor.
         memory : str
@@ -128,7 +139,8 @@ class Repository:
         from cpp_framework.run.leftovers import clear_leftovers
         from cpp_framework.run.results import settled
 
-        plan = request if isinstance(request, Plan) else self.plan(request)
+        wanted = Request(request) if isinstance(request, str) else request
+        plan = wanted if isinstance(wanted, Plan) else self.plan(wanted)
         budget = Budget(parse_memory(memory), jobs or _cpus())
         clear_leftovers(self.store.root)
         if not plan.to_do:
@@ -164,6 +176,11 @@ class Repository:
         """
         record = self.store.product(prefix)
         product_class: Any = load(self.plugins.type(record.type).product, wanted_by=record.type)
+        if not self.store.path(record).exists():
+            raise StoreError(
+                f"the file of {record.type} {record.short} is gone: {self.store.path(record)}",
+                hint="restore it from a copy, or produce, verify and certify it again",
+            )
         product = product_fits.read(self.store.path(record), product_class)
         if product.content_digest() != record.digest:
             raise StoreError(
@@ -186,7 +203,7 @@ class Repository:
 
     def certify(
         self,
-        products: Sequence[str],
+        products: str | Sequence[str],
         begin: str,
         end: str = "open",
         *,
@@ -200,18 +217,24 @@ class Repository:
         Raises as `Store.certify`.
         """
         entries = self.store.certify(
-            products, parse_instant(begin), parse_instant(end),
+            _several(products), parse_instant(begin), parse_instant(end),
             collection=collection, supersede=supersede, waive=waive, note=note,
         )  # fmt: skip
         self._tell(entries)
         return entries
 
     def decertify(
-        self, products: Sequence[str], begin: str = "open", end: str = "open", *, collection: str = "", note: str = ""
+        self,
+        products: str | Sequence[str],
+        begin: str = "open",
+        end: str = "open",
+        *,
+        collection: str = "",
+        note: str = "",
     ) -> list[LedgerEntry]:
         """Take the validity of products away for a range. Raises as `Store.decertify`."""
         entries = self.store.decertify(
-            products, parse_instant(begin), parse_instant(end), collection=collection, note=note
+            _several(products), parse_instant(begin), parse_instant(end), collection=collection, note=note
         )
         self._tell(entries)
         return entries
@@ -260,6 +283,15 @@ class Repository:
     def verdicts(self, prefix: str) -> list[Verdict]:
         """Verdicts on a product, newest first."""
         return self.store.verdicts(self.store.product(prefix).id)
+
+
+def in_memory() -> Repository:
+    """A repository for tests and notebooks: use it in a ``with`` block, or close it; it is gone then."""
+    return Repository.in_memory()
+
+
+def _several(products: str | Sequence[str]) -> Sequence[str]:
+    return [products] if isinstance(products, str) else products
 
 
 def open(root: str | Path | None = None) -> Repository:

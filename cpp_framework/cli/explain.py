@@ -53,12 +53,13 @@ def register(app: typer.Typer) -> None:
 
 
 def _product(repository: Repository, record: ProductRecord) -> list[Row]:
-    product = repository.product(record.id)
-    header = product.header
-    assert header is not None
+    from cpp_framework.plan.why import doubts
+
+    header = repository.store.header(record)
     rows = [(f"{record.type} {record.id}", f"made {header.created} UTC by: {header.command or 'a notebook'}")]
     rows += [(f"{need.type} {need.id}", f"applied before: {need.why}") for need in header.needs]
     rows += [(f"exposure {one.exposure}", _reason(one)) for one in header.inputs]
+    rows += [("doubt", text) for text in doubts(repository.store, record)]
     newer = [
         other.id
         for other in repository.products(type=record.type, instrument=record.instrument, detector=record.detector)
@@ -103,6 +104,7 @@ def _exposure(repository: Repository, what: str, type_name: str, collection: str
     exposure = stored.exposure
     state = f"flagged bad: {stored.because}" if stored.bad else "good"
     rows = [(f"exposure {exposure.id}", f"{exposure.kind}, {exposure.exposure_time:g} s, {state}, {exposure.path}")]
+    rows.append(("date that decides", _date(at, exposure)))
     wanted = {"type": type_name} if type_name else {}
     records = repository.products(instrument=exposure.instrument, detector=exposure.detector, **wanted)
     for one in dict.fromkeys(record.type for record in records):
@@ -125,9 +127,16 @@ def _choice(repository: Repository, exposure: Exposure, type_name: str, collecti
         return [(f"{type_name} to use", "the exposure has no date: --at DATE tells for when")]
     found = candidates(repository.store, question_of(type_name, exposure, instant, collection))
     rows = [(f"{'use' if one.used else 'not'} {type_name} {one.record.short}", one.why) for one in found]
-    return (
-        rows if any(one.used for one in found) else [(f"{type_name} to use", "none is certified for its date"), *rows]
-    )
+    return rows if any(one.used for one in found) else [(f"{type_name} to use", "none is certified for it"), *rows]
+
+
+def _date(at: str, exposure: Exposure) -> str:
+    from cpp_framework.model.timespan import parse_instant
+    from cpp_framework.store.ledger import instant_text
+
+    if at and (instant := parse_instant(at)) is not None:
+        return f"{instant_text(instant)}, as told by --at"
+    return "unknown" if exposure.begin is None else f"{instant_text(exposure.begin)}, when it began"
 
 
 def _absent(exposure: Exposure) -> str:

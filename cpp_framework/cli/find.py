@@ -88,8 +88,9 @@ def _products(repository: Repository, filters: list[str], as_json: bool) -> None
     if as_json:
         print_json(products=[_product_json(repository, one, outcomes, valid) for one in found])
         return
-    columns = ("product", "type", "label", "instrument", "detector", "key", "run", "verdict", "valid (UTC)")
-    print_table("", columns, [_product_row(one, outcomes, valid) for one in found], whole=("product", "verdict"))
+    columns = ("product", "type", "instrument", "detector", "key", "verdict", "valid (UTC)")
+    whole = ("product", "type", "verdict", "valid (UTC)")
+    print_table("", columns, [_product_row(one, outcomes, valid) for one in found], whole=whole)
     say(f"{len(found)} product{'s' if len(found) != 1 else ''}")
 
 
@@ -123,11 +124,11 @@ def _product_row(
     from cpp_framework.store.keys import readable
     from cpp_framework.store.ledger import range_text
 
-    outcome = outcomes.get(one.id, "not verified")
-    ranges = ", ".join(range_text(some.begin, some.end) for some in valid.get(one.id, []))
-
-    key = " ".join(f"{name}={readable(value)}" for name, value in one.key.items() if name != "detector")
-    return (one.short, one.type, one.label, one.instrument, one.detector, key, one.run, outcome, ranges)
+    ranges = "\n".join(range_text(some.begin, some.end) for some in valid.get(one.id, []))
+    fields = {name: readable(value) for name, value in one.key.items() if name != "detector"}
+    key = " ".join(f"{name}={text}" for name, text in fields.items() if text)
+    named = f"{one.type} ({one.label})" if one.label else one.type
+    return (one.short, named, one.instrument, one.detector, key, outcomes.get(one.id, "not verified"), ranges)
 
 
 def _product_json(

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cpp_framework.cli import options
-from cpp_framework.cli.output import print_json
+from cpp_framework.cli.output import print_json, say
 from cpp_framework.errors import ConfigError
 
 
@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def flag(
-        exposure: Annotated[str, typer.Argument(help="Id, number or unique beginning of the id.")],
+        exposure: Annotated[str, typer.Argument(help="Id, number, file (path or name) or unique beginning of the id.")],
         bad: Annotated[bool, typer.Option("--bad/--good", help="Bad exposures are never selected.")],
         because: Annotated[str, typer.Option("--because", help="The reason; needed for --bad.")] = "",
         instrument: Annotated[str, typer.Option("--instrument", help="Instrument, if several share the id.")] = "",
@@ -38,3 +38,5 @@ def register(app: typer.Typer) -> None:
             return
         state = f"bad: {record.because}" if record.bad else "good"
         print(f"{record.exposure} ({record.instrument}) is {state}")
+        for product in store.made_from(record.exposure) if record.bad else ():
+            say(f"{product.type} {product.short} used it: cpp produce makes a new one without it")

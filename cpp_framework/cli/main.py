@@ -13,6 +13,7 @@ from importlib import import_module
 import typer
 
 from cpp_framework._version import __version__
+from cpp_framework.cli.output import print_json_error
 from cpp_framework.errors import CppError, printable
 from cpp_framework.plugins import installed
 
@@ -130,6 +131,8 @@ def _report(message: str, hint: str, code: int) -> int:
     print(f"error: {printable(message)}", file=sys.stderr)
     if hint:
         print(f"hint: {hint}", file=sys.stderr)
+    if "--json" in sys.argv:
+        print_json_error(message, hint, code)
     return code
 
 

@@ -15,13 +15,23 @@ from cpp_framework.errors import printable
 JSON_FORMAT = 1
 """Version of the layout of every JSON document printed."""
 
-_INSTANTS = ("begin", "end", "made")
+_INSTANTS = ("begin", "end", "made", "stored")
 _WIDE = 240
+_printed = False
+"""Whether this process has printed its JSON document."""
 
 
 def print_json(**content: Any) -> None:
     """Print one JSON document with the layout's version; not finite becomes null, instants carry their scale."""
+    global _printed
+    _printed = True
     print(json.dumps(_plain({"format": JSON_FORMAT, **content}), indent=2, default=str, allow_nan=False))
+
+
+def print_json_error(message: str, hint: str, code: int) -> None:
+    """Print an error as the one JSON document of a command, unless it has printed its own."""
+    if not _printed:
+        print_json(error={"message": message, "hint": hint, "exit_code": code})
 
 
 def print_table(

@@ -33,6 +33,7 @@ _INDEX: tuple[tuple[str, Callable[[Path], tuple[State, str, str]]], ...] = (
     ("product files", repository.check_products),
     ("other files", repository.check_records),
     ("instruments", repository.check_instruments),
+    ("certified products", repository.check_certified),
     ("orphans", repository.check_orphans),
     ("raw files", repository.check_raw_files),
 )

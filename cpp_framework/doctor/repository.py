@@ -9,6 +9,7 @@ from pathlib import Path
 from cpp_framework.camera.catalogue import read_instrument
 from cpp_framework.doctor.finding import Answer, fail, ok, warn
 from cpp_framework.errors import CppError, NotFoundError
+from cpp_framework.plan.why import doubts
 from cpp_framework.store import REGISTRY, Store
 from cpp_framework.store.base import FOLDERS, open_database
 from cpp_framework.store.files import storage_errors, temporary_path
@@ -111,6 +112,18 @@ def check_instruments(root: Path) -> Answer:
     if problems:
         return fail(_some(problems), "restore the file, or correct it: cpp instrument check")
     return ok(", ".join(store.instruments()) or "none yet")
+
+
+def check_certified(root: Path) -> Answer:
+    """Whether what is certified is still to be trusted: its newest verdict, its exposures, its file."""
+    store = Store.open(root, write=False)
+    records = [store.product(one) for one in sorted({valid.product for valid in store.validities()})]
+    doubtful = [f"{record.type} {record.short} {text}" for record in records for text in doubts(store, record)]
+    if doubtful:
+        return warn(
+            _some(doubtful), "cpp explain PRODUCT tells more; produce, verify and certify another, or decertify"
+        )
+    return ok(f"{len(records)} products, nothing against them since they were certified")
 
 
 def check_orphans(root: Path) -> Answer:

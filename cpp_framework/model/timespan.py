@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from cpp_framework.errors import ConfigError
 NANOSECONDS = 1_000_000_000
 _DAY = 86_400 * NANOSECONDS
 _EPOCH = date(1970, 1, 1).toordinal()
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?)?Z?")
 
 
 @contextmanager
@@ -41,7 +43,7 @@ def to_tai_ns(text: str | float, scale: str = "utc") -> int:
         with _any_year():
             time = Time(text.strip() if isinstance(text, str) else text, scale=scale, **form).tai
     except (ValueError, UserWarning) as error:
-        raise ConfigError(f"{text!r} is not a date: {error}", hint="write it as 2026-11-22T10:15:00") from error
+        raise ConfigError(f"{text!r} is not a date", hint="write it as 2026-11-22T10:15:00") from error
     # jd1 is whole or half days and jd2 the rest, so both products stay exact to the nanosecond.
     whole = round((float(time.jd1) - 2440587.5) * 2) * (_DAY // 2)
     return whole + round(float(time.jd2) * _DAY)
@@ -57,6 +59,8 @@ def parse_instant(text: str) -> int | None:
     """
     if text.strip().lower() == "open":
         return None
+    if not _DATE.fullmatch(text.strip()):
+        raise ConfigError(f"{text!r} is not a date", hint="UTC, as 2026-11-22 or 2026-11-22T10:15:00; no time zone")
     instant = to_tai_ns(text.strip().removesuffix("Z"))
     if abs(instant) >= 2**63:
         raise ConfigError(f"{text!r} is not in the years 1678 to 2262", hint="`open` is for ever")
@@ -64,13 +68,14 @@ def parse_instant(text: str) -> int | None:
 
 
 def to_iso(tai_ns: int, scale: str = "utc") -> str:
-    """Write TAI nanoseconds as an ISO date in the given scale."""
+    """Write TAI nanoseconds as an ISO date in the given scale, to the millisecond, or finer where that would round."""
     from astropy.time import Time
 
     days, rest = divmod(tai_ns, _DAY)
-    time = Time(days + 2440587.5, rest / _DAY, format="jd", scale="tai")
+    time = Time(days + 2440587.5, rest / _DAY, format="jd", scale="tai", precision=9)
     with _any_year():
-        return str(getattr(time, scale).isot)
+        text = str(getattr(time, scale).isot)
+    return text.removesuffix("000").removesuffix("000")
 
 
 def day_obs(tai_ns: int) -> int:

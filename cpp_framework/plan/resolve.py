@@ -9,11 +9,10 @@ from cpp_framework.declare import CalibrationType
 from cpp_framework.errors import IncompatibleError, InputsMissingError
 from cpp_framework.model.check import Outcome
 from cpp_framework.model.header import NeedRecord
-from cpp_framework.model.timespan import to_iso
 from cpp_framework.plan.unit import Need, Request
 from cpp_framework.store import ProductRecord, Store, Validity
 from cpp_framework.store.keys import agrees
-from cpp_framework.store.ledger import range_text
+from cpp_framework.store.ledger import instant_text, range_text
 from cpp_framework.store.ledger_store import default_collection
 from cpp_framework.store.records import short_of
 
@@ -57,7 +56,7 @@ def resolve_needs(
         elif request.allow_uncertified and (record := _newest(name, store, instrument, detector, key)):
             found[name] = _need(record, store, "newest verified")
         elif not required.optional:
-            when = f"for {to_iso(dates[0])[:19]}Z" if dates else "(its exposures have no date: --at DATE tells it)"
+            when = f"for {instant_text(dates[0])}" if dates else "(its exposures have no date: --at DATE tells it)"
             raise InputsMissingError(
                 f"{calibration.name} of {instrument} detector {detector} needs a {name}; "
                 f"none is certified in {collection} {when}",
@@ -97,7 +96,7 @@ def _certified(
 
 def _range(valid: Validity | None, at: int) -> str:
     if valid is None:
-        return f"none at {to_iso(at)[:19]}Z"
+        return f"none at {instant_text(at)}"
     return f"{short_of(valid.product)} for {range_text(valid.begin, valid.end)}"
 
 

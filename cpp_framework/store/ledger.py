@@ -50,7 +50,7 @@ def opened(begin: int, end: int) -> tuple[int | None, int | None]:
 
 def range_text(begin: int | None, end: int | None) -> str:
     """A range as people read it (UTC)."""
-    return f"{'open' if begin is None else _instant(begin)} … {'open' if end is None else _instant(end)}"
+    return f"{'open' if begin is None else instant_text(begin)} … {'open' if end is None else instant_text(end)}"
 
 
 def line_of(connection: Connection, collection: str, record: ProductRecord) -> int:
@@ -253,7 +253,8 @@ def _line_row(collection: str, record: ProductRecord) -> dict[str, Any]:
     }
 
 
-def _instant(tai_ns: int) -> str:
+def instant_text(tai_ns: int) -> str:
+    """An instant as people read it (UTC)."""
     return to_iso(tai_ns).removesuffix(".000") + "Z"
 
 

@@ -13,7 +13,7 @@ from cpp_framework.camera.instrument import Instrument
 from cpp_framework.camera.raw import read_raw
 from cpp_framework.config.suggest import did_you_mean
 from cpp_framework.declare import CalibrationType, CheckSpec, Config, Need, load
-from cpp_framework.errors import ConfigError, CppError, IncompatibleError, NotFoundError, UserError
+from cpp_framework.errors import ConfigError, CppError, IncompatibleError, InputsMissingError, UserError
 from cpp_framework.isr.chain import Chain
 from cpp_framework.isr.residuals import residual_frame
 from cpp_framework.model import fits as product_fits
@@ -122,7 +122,7 @@ def _exposures(product: Product, store: Store, instrument: str) -> list[Exposure
     known = {one.id: one.exposure for one in store.exposures(instrument, detector=product.header.detector)}
     absent = [one.exposure for one in given if one.exposure not in known]
     if absent:
-        raise NotFoundError(
+        raise InputsMissingError(
             f"product {product.header.id} was made from exposures that are not in {store.root}: {', '.join(absent)}",
             hint="cpp ingest the raw files it was made from",
         )
@@ -141,6 +141,11 @@ def _residuals(
     digests = {one.exposure: one.digest for one in product.header.inputs}
     for exposure in exposures:
         path = Path(exposure.path)
+        if not path.exists():
+            raise InputsMissingError(
+                f"exposure {exposure.id} was used, and its file is gone: {path}",
+                hint="bring it back, or `cpp ingest` its new place",
+            )
         if store.raw_digest(path) != digests[exposure.id]:
             raise CppError(
                 f"{path}: its bytes are not those exposure {exposure.id} had when the product was made",

@@ -9,13 +9,9 @@ from fits_bytes import with_value
 from world import CANARY_COMMAND, World
 
 FILE = "bad.fits"
-LOOKED_AT: tuple[Command, ...] = (
-    ("ingest", FILE),
-    ("find", "--json"),
-    ("flag", FILE, "--bad", "--because", "hostile"),
-    ("instrument", "init", FILE),
-)
-"""What translates a header, and what shows the translation."""
+MEASURED: tuple[Command, ...] = (("ingest", FILE), ("find", "--json"), ("instrument", "init", FILE))
+NAMED: tuple[Command, ...] = (("ingest", FILE), ("find",), ("flag", FILE, "--bad", "--because", "hostile"))
+"""What translates a header, and what shows the translation or makes names of it."""
 
 NO_NUMBERS = (
     "nan",
@@ -80,5 +76,6 @@ def _case(keyword: str, value: object, *, refused: bool = False) -> Case:
             raw = with_value(raw, 0, "MONERR", value)
         world.write(FILE, with_value(raw, 0, keyword, value))
 
+    lines = NAMED if keyword in ("OBSID", "FILTER") else MEASURED
     name = f"{keyword} = {str(value)[:60]!a} {type(value).__name__}"
-    return Case(name, LOOKED_AT, prepare, first=REFUSED) if refused else Case(name, LOOKED_AT, prepare)
+    return Case(name, lines, prepare, first=REFUSED) if refused else Case(name, lines, prepare)

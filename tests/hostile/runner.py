@@ -90,7 +90,8 @@ def main() -> None:
     results = os.dup(1)
     os.dup2(2, 1)  # what building the worlds prints is no result
     worlds = [world_in(asked.folder / f"world{i}") for i in range(asked.jobs)]
-    gc.freeze()  # the processes forked from this one would copy what a collection touches
+    gc.collect()
+    gc.disable()  # the processes forked from this one would copy every page a collection touches
     children = [_in_child(world, cases[i :: asked.jobs], results) for i, world in enumerate(worlds)]
     sys.exit(max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
 

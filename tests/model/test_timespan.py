@@ -25,6 +25,25 @@ def test_nanoseconds_are_kept() -> None:
     assert to_tai_ns("2026-11-22T10:15:00.123456789", "tai") % NANOSECONDS == 123_456_789
 
 
+def test_instants_inside_a_leap_second() -> None:
+    before = to_tai_ns("2016-12-31T23:59:59.999999999")
+    for text, later in (
+        ("2016-12-31T23:59:60.000", 1),
+        ("2016-12-31T23:59:60.999999999", NANOSECONDS),
+        ("2017-01-01T00:00:00.000", NANOSECONDS + 1),
+        ("2017-01-01T00:00:00.000000001", NANOSECONDS + 2),
+    ):
+        assert to_tai_ns(text) == before + later
+        assert to_iso(before + later) == text, "never rounded to another instant"
+
+
+@pytest.mark.parametrize("text", ["J2000", "B1950.0", "2026-11-22ZZ", "2026-11-22T10:00:00+02:00", "2026-13-01", "now"])
+def test_what_is_no_date_is_named_in_one_line(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"is not a date$") as caught:
+        parse_instant(text)
+    assert "2026-11-22T10:15:00" in caught.value.hint
+
+
 def test_observing_day_changes_at_noon() -> None:
     assert day_obs(to_tai_ns("2026-11-22T11:59:59", "tai")) == 20261121
     assert day_obs(to_tai_ns("2026-11-22T12:00:01", "tai")) == 20261122
