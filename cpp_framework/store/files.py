@@ -84,14 +84,23 @@ def temporary_path(folder: Path, name: str) -> Path:
 def host_name() -> str:
     """Name of this host as temporary files have it: whoever finds his own there can look whether the process lives.
 
-    Containers that share the name of their host, but not its processes, have another one each.
+    Containers that share the name of their host, but not its processes, have another one each; so have two hosts of
+    one name, and a host that was started again.
     """
-    name = safe_name(socket.gethostname().split(".")[0])[:32]
+    name = safe_name(socket.gethostname().split(".")[0])[:32] + _boot()
     try:
         processes = Path("/proc/self/ns/pid").stat().st_ino
     except OSError:  # not Linux: no containers of this kind
         return name
     return name if processes == _PROCESSES_OF_THE_HOST else f"{name}-{processes}"
+
+
+def _boot() -> str:
+    """What tells this start of this machine from others; empty where the system does not say."""
+    try:
+        return f"-{Path('/proc/sys/kernel/random/boot_id').read_text()[:8]}"
+    except OSError:  # not Linux
+        return ""
 
 
 def make_folder(folder: Path) -> None:

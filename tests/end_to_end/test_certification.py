@@ -170,6 +170,38 @@ def test_needs_follow_validity_at_the_boundary_and_a_stack_across_it_is_refused(
     assert forced["state"] == "made"
 
 
+def doctored(repo: Path, cpp) -> dict[str, str]:
+    """What the doctor says of certified products."""
+    checks = json.loads(cpp("doctor", "--json", cwd=repo).stdout)["checks"]
+    return next(one for one in checks if one["check"] == "certified products")
+
+
+def test_what_speaks_against_a_certified_product_later_is_told(repo: Path, biases: list[str], cpp) -> None:
+    product = biases[0]
+    cpp("certify", product, "--begin", "open", cwd=repo)
+    assert doctored(repo, cpp)["state"] == "ok"
+    flagged = cpp("flag", 3, "--bad", "--because", "shutter stuck", cwd=repo)
+    assert f"bias {product} used it" in flagged.stderr
+    camera = repo / "instruments" / "simcam.yaml"
+    document = yaml.safe_load(camera.read_text())
+    document["limits"] = {"bias": {"B4_noise_penalty": {"fail": [None, 0.001]}}}
+    camera.write_text(yaml.safe_dump(document))
+    cpp("verify", product, cwd=repo, code=4)
+    told = cpp("explain", "sim_bias_0001.fits", "--type", "bias", cwd=repo).stdout
+    doctor = doctored(repo, cpp)
+    assert doctor["state"] == "warn"
+    for text in (told, doctor["found"], cpp("explain", product, cwd=repo).stdout):
+        assert "FAIL because of B4_noise_penalty, not waived" in text
+        assert "(shutter stuck)" in text
+
+
+def test_with_json_an_error_is_a_document_too(repo: Path, cpp) -> None:
+    done = cpp("show", "ffffffff", "--json", cwd=repo, code=2)
+    error = json.loads(done.stdout)["error"]
+    assert error["exit_code"] == 2
+    assert "no product has an id" in error["message"]
+
+
 def test_explain_tells_which_product_serves_an_exposure_and_why_not_the_others(
     repo: Path, biases: list[str], cpp
 ) -> None:

@@ -71,7 +71,7 @@ BASE: dict[str, Command] = {
 
 WRITES = ("work", "outside/folder")
 """Where words of `NASTY` ask for something to be made."""
-WORDS_PER_OPTION = 4
+WORDS_PER_OPTION = 3
 
 
 def cases() -> Iterator[Case]:

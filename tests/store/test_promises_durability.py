@@ -165,7 +165,10 @@ def test_promise_2_order_of_steps(store: Store, put, put_verdict, make_exposure,
         published(new.name, steps)
         assert steps == [("commit", "")]
 
+    before = set((store.root / "ledger").iterdir())
     _, steps = steps_of(store.remove, record.id, "no reason")
+    (new,) = set((store.root / "ledger").iterdir()) - before
+    published(new.name, steps)
     folder = store.path(record).parent.name
     files = [Path(record.path).name, f"{Path(record.path).stem}.verdict_{verdict.id[-8:]}.json"]
     assert steps == [
