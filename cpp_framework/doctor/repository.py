@@ -129,14 +129,14 @@ def check_certified(root: Path) -> Answer:
 def check_orphans(root: Path) -> Answer:
     """Files nobody needs, files nobody knows, and products the index does not know."""
     report = Store.open(root, write=False).collect_garbage(dry_run=True)
+    if report.lost:
+        return fail(f"{len(report.lost)} verified products are not in the index: {_some(report.lost)}", _REBUILD)
     if report.acts:
         return warn(
             f"{len(report.acts)} flags or lines of the ledger are not in the index: {_some(report.acts)}: "
             "a command was killed, or the index is older than its files",
             f"cpp store ledger tells what is known; {_REBUILD} takes them as done",
         )
-    if report.lost:
-        return fail(f"{len(report.lost)} verified products are not in the index: {_some(report.lost)}", _REBUILD)
     if report.garbage:
         paths = [one.path for one in report.garbage]
         return warn(f"{len(paths)} leftovers of {report.size} bytes: {_some(paths)}", "cpp store gc")

@@ -200,7 +200,12 @@ def test_remove_refuses_what_is_wanted_and_its_hints_work_as_typed(run: Run, sto
 def test_tags_and_collections(run: Run, store: Store, put) -> None:
     first, second = put(), put()
     code, out, _ = run(f"cpp store tag best/2026 {first.short} {second.short} --note 'for the paper'")
-    assert (code, out) == (0, f"tag best/2026 {first.id}\ntag best/2026 {second.id}\n")
+    assert code == 0
+    told = [line.split() for line in out.splitlines()]
+    assert [words[:3] for words in told if words[:1] == ["tag"]] == [
+        ["tag", one.short, "best/2026"] for one in (first, second)
+    ]
+    assert out.count("for the paper") == 2
     assert "it was so already" in run(f"cpp store tag best/2026 {first.short}")[2]
     code, out, _ = run("cpp store collections --json")
     found = {one["name"]: one for one in json.loads(out)["collections"]}
