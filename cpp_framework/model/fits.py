@@ -30,7 +30,7 @@ from astropy.units import Unit
 from astropy.utils.exceptions import AstropyUserWarning
 
 from cpp_framework._version import __version__
-from cpp_framework.errors import FormatVersionError, IncompatibleError, StoreError
+from cpp_framework.errors import ContractError, FormatVersionError, IncompatibleError, StoreError
 from cpp_framework.model.header import Header
 from cpp_framework.model.identity import parse_json
 from cpp_framework.model.mask import MEANINGS, Mask
@@ -115,7 +115,7 @@ def _opened(path: Path) -> Iterator[fits.HDUList]:
             warnings.simplefilter("error", AstropyUserWarning)
             with fits.open(stream, memmap=False) as hdus:
                 yield hdus
-    except (OSError, LookupError, ValueError, TypeError, AstropyUserWarning) as error:
+    except (OSError, LookupError, ValueError, TypeError, AstropyUserWarning, ContractError) as error:
         raise StoreError(
             f"{path}: not a readable product file: {error}", hint="restore it from a copy, or produce it again"
         ) from error

@@ -60,7 +60,7 @@ def test_unsound_cards_are_named(changes: dict[str, str], message: str) -> None:
 
 def test_cards_there_twice_must_agree() -> None:
     assert data_length(header(IMAGE, "NAXIS   = 2"), 1) == 80
-    with pytest.raises(ValueError, match="NAXIS is there 2 times: 2, 3"):
+    with pytest.raises(ValueError, match="NAXIS is there twice: 2, 3"):
         data_length(header(IMAGE, "NAXIS   = 3"), 1)
 
 

@@ -21,16 +21,9 @@ def cases() -> Iterator[Case]:
 
 def _variables() -> Iterator[Case]:
     for value in (
-        "{world}/outside/victim.txt",
-        "{world}/nothing",
-        "",
-        "/dev/null",
-        "\udcff",
-        "x" * 5000,
-        "~",
-        "-",
+        "{world}/outside/victim.txt", "{world}/nothing", "", "/dev/null", "\udcff", "x" * 5000, "~", "-",
         "{world}/repo/registry.sqlite3",
-    ):
+    ):  # fmt: skip
         first = Case.first if value == "" else frozenset({1, *REFUSED})
         yield Case(
             f"CPP_REPO={value[:40]!a}",

@@ -14,21 +14,8 @@ NAMED: tuple[Command, ...] = (("ingest", FILE), ("find",), ("flag", FILE, "--bad
 """What translates a header, and what shows the translation or makes names of it."""
 
 NO_NUMBERS = (
-    "nan",
-    "NaN",
-    "inf",
-    "-inf",
-    "soon",
-    "1,5",
-    "0x10",
-    "1e400",
-    "٣",
-    "1_000",
-    True,
-    b"T",
-    b"1e400",
-    b"(1, 2)",
-)
+    "nan", "NaN", "inf", "-inf", "soon", "1,5", "0x10", "1e400", "٣", "1_000", True, b"T", b"1e400", b"(1, 2)",
+)  # fmt: skip
 PATHS = (
     "../../outside/victim", "/etc/passwd", "..", ".", "/", "~", "~root", "$HOME", "`touch x`", "a/b/c", "a\\b",
     "C:\\x", "%s%n%d", "{0}", "{world}", "-rf", "--repo=x", "*", "?", "'; DROP TABLE exposure; --", "[1:2]",

@@ -18,20 +18,8 @@ LOOKED_AT: tuple[Command, ...] = (
 )
 
 WRONG: tuple[Any, ...] = (
-    None,
-    True,
-    -1,
-    10**30,
-    1.5,
-    float("inf"),
-    "",
-    "x" * 5000,
-    "../../x",
-    [],
-    {},
-    {"a": {}},
-    ["a", 1],
-)
+    None, True, -1, 10**30, 1.5, float("inf"), "", "x" * 5000, "../../x", [], {}, {"a": {}}, ["a", 1],
+)  # fmt: skip
 """Values a field may not have. Some fit some fields: then the file is accepted."""
 VALUES_PER_FIELD = 8
 

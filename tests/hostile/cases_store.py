@@ -23,16 +23,17 @@ WRITE: tuple[Command, ...] = (
 )  # fmt: skip
 UPKEEP: tuple[Command, ...] = tuple(
     line
-    for verb, line in (
-        ("store", ("store", "verify")),
-        ("store", ("store", "gc")),
-        ("doctor", ("doctor",)),
-        ("certify", ("certify", "last", "--begin", "2026-01-01")),
-        ("explain", ("explain", "last")),
+    for line in (
+        ("store", "verify"),
+        ("store", "gc"),
+        ("certify", "last", "--begin", "2026-01-01"),
+        ("explain", "last"),
     )
-    if verb in VERBS
+    if line[0] in VERBS
 )
 """Verbs that look after a repository, those there are."""
+DOCTOR: tuple[Command, ...] = (("doctor",),) if "doctor" in VERBS else ()
+"""It looks at everything, which takes a second."""
 REGISTRY = "registry.sqlite3"
 
 
@@ -147,8 +148,11 @@ def _row(statement: str, *values: Any) -> Case:
         world.index(statement, *values)
 
     shown = "".join(f" {str(value)[:30]!a}" for value in values)
-    more = WRITE[2:] if "exposure" in statement else UPKEEP[:1] if "verdict" in statement else UPKEEP[-1:]
-    return Case(f"row: {statement}{shown}", LOOK[1:] + more, prepare)
+    if "exposure" in statement:
+        lines = (*LOOK[:2], *WRITE[2:])
+    else:
+        lines = (*LOOK[1:], *(UPKEEP[:1] if "verdict" in statement else UPKEEP[-1:]))
+    return Case(f"row: {statement}{shown}", lines, prepare)
 
 
 def _product_bytes() -> Iterator[Case]:
@@ -185,7 +189,7 @@ def _product_bytes() -> Iterator[Case]:
             path.unlink()
             make(path, world)
 
-        lines = (*LOOK[2:], ("show", "--header"), ("show", "--bits"), PRODUCE, *UPKEEP)
+        lines = (*LOOK[2:], ("show", "--header"), ("show", "--bits"), PRODUCE, *UPKEEP, *DOCTOR)
         yield Case(f"product is {name}", lines, replaced)
 
 
@@ -344,14 +348,15 @@ def _beside() -> Iterator[Case]:
 
     lines = LOOK[3:] + UPKEEP
     for name, content in {"json": b"{", "pickle": _pickle(), "deep": b"[" * 9000, "not UTF-8": b"\xff"}.items():
-        yield Case(f"flag file of {name}", lines, put(f"flags/simcam_{name}.json", content))
-        yield Case(f"ledger file of {name}", lines, put(f"ledger/{name}.json", content))
-        yield Case(f"measurement of {name}", (*lines, PRODUCE), put("cache/measurements/" + "0" * 64 + ".npz", content))
-
-        def damage(world: World, content: bytes = content) -> None:
-            world.verdict.write_bytes(content)
-
-        yield Case(f"verdict file of {name}", lines, damage)
+        strangers = {
+            f"flag file of {name}": put(f"flags/simcam_{name}.json", content),
+            f"ledger file of {name}": put(f"ledger/{name}.json", content),
+            f"measurement of {name}": put("cache/measurements/" + "0" * 64 + ".npz", content),
+            f"verdict file of {name}": lambda world, c=content: world.verdict.write_bytes(c),
+        }
+        for what, prepare in strangers.items():
+            yield Case(what, lines + (DOCTOR if name == "json" else (PRODUCE,)), prepare)
+            yield from _rebuilt(what, prepare)
     for folder in ("staging", "leases", "products", "flags", "ledger", "cache/measurements", "instruments"):
         yield Case(
             f"link to a bystander in {folder}/", lines + WRITE[2:], link(f"{folder}/evil.lease", "outside/victim.txt")
@@ -359,6 +364,17 @@ def _beside() -> Iterator[Case]:
         yield Case(f"link to a folder of a bystander in {folder}/", lines, link(f"{folder}/x.part", "outside/folder"))
         yield Case(f"odd name in {folder}/", lines, put(f"{folder}/\x1b[31m\n\udcff.part", b"x"))
         yield Case(f"FIFO in {folder}/", lines, lambda world, f=folder: _pipe(world, f))
+
+
+def _rebuilt(what: str, prepare: Prepare) -> Iterator[Case]:
+    """The index made anew from files of which one is damaged."""
+
+    def without_index(world: World) -> None:
+        prepare(world)
+        (world.repo / REGISTRY).unlink()
+
+    if DOCTOR:
+        yield Case(f"rebuilt with {what}", ((*DOCTOR[0], "--rebuild"), *LOOK[1:3]), without_index)
 
 
 def _pipe(world: World, folder: str) -> None:

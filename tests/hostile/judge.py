@@ -17,9 +17,11 @@ LONGEST = 40_000
 """Characters a command may print: a message must not repeat a file to the user."""
 
 _NAMED = re.compile(
-    r"^(error: |refused: |problem: |failed: )|\b[0-9]+ problems|\bError\b|^ *Usage: |\"refused\": \[\s*\{|blocked",
+    r"^(error: |refused: |problem: |failed: |blocked: |left out)|^ *Usage: |\bError\b|\b[0-9]+ problems|"
+    r"\"refused\": \[\s*\{|\"blocked\": \"[^\"]",
     re.MULTILINE,
 )
+"""How commands say what was wrong: an error, a line per refusal, or a table or JSON list of them."""
 _WARNING = re.compile(r"\w*Warning: |: UserWarning|<frozen |sys:1:")
 
 

@@ -22,7 +22,7 @@ from typing import Any
 from case import Case
 from execute import run_command
 from judge import judge_outcome, judge_repository, judge_surroundings
-from world import World, build, kept_files, restore, rows_of, snapshot, warm_up
+from world import World, build, kept_files, remove, restore, rows_of, snapshot, warm_up
 
 from cpp_framework.stats.cache import prepare_numba_cache
 
@@ -105,6 +105,7 @@ def _in_child(world: World, cases: Sequence[Case], results: int) -> int:
     try:
         for case in cases:
             os.write(results, json.dumps(run_case(world, case)).encode() + b"\n")
+        remove(world.root)  # whoever tidies up may not know how to enter folders without permissions
         code = 0
     except BaseException:
         traceback.print_exc()

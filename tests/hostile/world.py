@@ -120,7 +120,8 @@ def build(root: Path) -> World:
 
 def restore(world: World) -> None:
     """Make the world again as `build` left it, whatever a case did to it."""
-    remove(world.root)
+    if world.root.exists():
+        remove(world.root)
     shutil.copytree(_copy_of(world.root), world.root, symlinks=True)
 
 
