@@ -174,7 +174,10 @@ class Instrument(_Strict):
             if layout.id == detector:
                 return layout
         known = ", ".join(str(layout.id) for layout in self.detectors)
-        raise NotFoundError(f"instrument {self.name} has no detector {detector}; it has {known}")
+        raise NotFoundError(
+            f"instrument {self.name} has no detector {detector}; it has {known}",
+            hint=f"detectors are listed in the instrument file {self.name}.yaml",
+        )
 
     def detector(self, detector: int) -> Detector:
         """Return what plugins see of one detector."""

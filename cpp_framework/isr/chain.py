@@ -117,7 +117,8 @@ class Chain:
         if (raw.exposure.instrument, raw.detector.id) != (self.detector.instrument, self.detector.id):
             raise IncompatibleError(
                 f"exposure {raw.exposure.id} is of {raw.exposure.instrument} detector {raw.detector.id}, the chain of "
-                f"{self.detector.instrument} detector {self.detector.id}"
+                f"{self.detector.instrument} detector {self.detector.id}",
+                hint="an instrument file keeps its name and detectors once exposures are ingested",
             )
         between = any(step.corrector.stage < Stage.PARALLEL_OVERSCAN for step in self.steps)
         image = assemble(raw, self.up_to, fused=not between, threads=self._threads)

@@ -37,7 +37,10 @@ def residual_frame(image: Image, product: ImageProduct) -> ResidualFrame:
     if image.exposure is None:
         raise ContractError("a residual needs an image that says of which exposure it is")
     if image.unit != product.unit:
-        raise IncompatibleError(f"the image is in {image.unit}, the product in {product.unit}")
+        raise IncompatibleError(
+            f"the image is in {image.unit}, the product in {product.unit}",
+            hint="was the product's file or the instrument file changed? `cpp store verify` compares digests",
+        )
     samples = image.data.copy()
     samples[(image.mask & np.uint32(UNUSABLE)) != 0] = np.nan
     frame = held_out_residual(product, image.exposure, samples, image.records)

@@ -162,7 +162,8 @@ def _check_format(record: dict[str, Any], product_class: type[Product]) -> None:
     name, reader = record["format"]["name"], tuple(record["format"]["minimum_reader"])
     if name != product_class.format_name:
         raise IncompatibleError(
-            f"the file holds format {name!r}, {product_class.__name__} reads {product_class.format_name!r}"
+            f"the file holds format {name!r}, {product_class.__name__} reads {product_class.format_name!r}",
+            hint="the file was changed after it was written: `cpp store verify` compares digests",
         )
     if reader > product_class.format_version:
         wanted, have = ".".join(map(str, reader)), ".".join(map(str, product_class.format_version))

@@ -49,7 +49,8 @@ def held_out_residual(
     """
     if samples.shape != product.image.shape:
         raise IncompatibleError(
-            f"exposure {exposure.id} has {samples.shape} pixels (y, x), the product {product.image.shape}"
+            f"exposure {exposure.id} has {samples.shape} pixels (y, x), the product {product.image.shape}",
+            hint="was the geometry in the instrument file changed since the product was made?",
         )
     # Few counts occur: the factors are looked up by count, not computed for each pixel.
     counts = np.arange(int(product.used.max(initial=0)) + 1, dtype=np.float32)
