@@ -12,6 +12,7 @@ import dataclasses
 import gc
 import json
 import os
+import stat
 import sys
 import traceback
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from execute import run_command
 from judge import judge_outcome, judge_repository, judge_surroundings
 from world import World, build, kept_files, remove, restore, rows_of, snapshot, warm_up
 
+import cpp_framework
 from cpp_framework.stats.cache import prepare_numba_cache
 
 
@@ -38,6 +40,17 @@ def cases_of(group: str) -> list[Case]:
     names = [case.name for case in found]
     assert len(set(names)) == len(names), sorted({name for name in names if names.count(name) > 1})
     return found
+
+
+def possible(case: Case) -> bool:
+    """Whether a case can be run here: another user must be able to read the program itself."""
+    if not case.unprivileged:
+        return True
+    program = {Path(sys.prefix), Path(cpp_framework.__file__).parent}
+    closed = [folder for one in program for folder in [one, *one.parents] if not folder.stat().st_mode & stat.S_IXOTH]
+    if closed:
+        print(f"left out: {case.name}: other users may not enter {closed[0]}", file=sys.stderr)
+    return not closed
 
 
 def run_case(world: World, case: Case) -> dict[str, Any]:
@@ -86,7 +99,7 @@ def main() -> None:
         print(json.dumps({group: len(cases_of(group)) for group in groups()}))
         return
     os.environ["NUMBA_CACHE_DIR"] = str(prepare_numba_cache())
-    cases = [case for case in cases_of(asked.group) if asked.only in case.name]
+    cases = [case for case in cases_of(asked.group) if asked.only in case.name and possible(case)]
     results = os.dup(1)
     os.dup2(2, 1)  # what building the worlds prints is no result
     worlds = [world_in(asked.folder / f"world{i}") for i in range(asked.jobs)]
