@@ -19,6 +19,13 @@ MOST_FRAMES = 100_000
 
 FolderArgument = Annotated[Path, typer.Argument(help="Folder to write; made if it is not there.", show_default=False)]
 InstrumentOption = Annotated[str, typer.Option("--instrument", help="Shipped or installed instrument, or a YAML file.")]
+FilterOption = Annotated[
+    list[str] | None, typer.Option("--filter", help="Filter of flats and science exposures (repeatable).")
+]
+DarkTimeOption = Annotated[
+    list[float] | None,
+    typer.Option("--dark-time", min=0, max=1e6, help="Of darks in turn, instead of --exposure-time (repeatable)."),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="Parameter of an effect: EFFECT.PARAMETER=VALUE, for instance read_noise.sigma=3."),
@@ -42,9 +49,19 @@ def register(app: typer.Typer) -> None:
         instrument: InstrumentOption = "simcam",
         bias: Annotated[int, typer.Option(min=0, max=MOST_FRAMES, help="Number of bias frames.")] = 10,
         dark: Annotated[int, typer.Option(min=0, max=MOST_FRAMES, help="Number of dark exposures.")] = 0,
-        flat: Annotated[int, typer.Option(min=0, max=MOST_FRAMES, help="Number of flat exposures, uniformly lit.")] = 0,
-        exposure_time: Annotated[float, typer.Option(min=0, max=1e6, help="Of darks and flats, in seconds.")] = 10.0,
+        flat: Annotated[int, typer.Option(min=0, max=MOST_FRAMES, help="Number of flat exposures in each filter.")] = 0,
+        science: Annotated[
+            int, typer.Option(min=0, max=MOST_FRAMES, help="Number of science exposures in each filter: sky and stars.")
+        ] = 0,
+        exposure_time: Annotated[
+            float, typer.Option(min=0, max=1e6, help="Of darks, flats and science exposures, in seconds.")
+        ] = 10.0,
+        dark_time: DarkTimeOption = None,
         light: Annotated[float, typer.Option(min=0, max=1e9, help="Of flats, in electron/s per pixel.")] = 2000.0,
+        sky: Annotated[
+            float, typer.Option(min=0, max=1e9, help="Of science exposures, in electron/s per pixel.")
+        ] = 20.0,
+        filter: FilterOption = None,
         seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 1,
         settings: SetOption = None,
         off: OffOption = None,
@@ -55,9 +72,11 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Simulate raw exposures of a camera, with the truth (truth.json, truth.npz) beside them.
 
-        Effects, in the order of the signal chain: light, photon_noise, full_well, read_noise, gain, bias_structure,
-        row_pattern, bias_level, bias_drift, adc. Anomalies: outliers, shift, extra_noise, dead_amplifier,
-        saturated_frame, not_finite.
+        Effects, in the order of the signal chain: light, stars, lamp_drift, shutter, vignetting, dust, prnu,
+        cold_pixels, vampires, dark_current, hot_pixels, unstable_pixels, glow, bright_columns, photon_noise,
+        cosmic_rays, dead_columns, blocked_columns, full_well, read_noise, gain, bias_structure, row_pattern,
+        bias_level, bias_drift, adc. Anomalies: outliers, shift, extra_noise, dead_amplifier, saturated_frame,
+        not_finite.
         """
         from cpp_framework.sim import read_truth, simulate_night
         from cpp_framework.sim.settings import anomalies_from_text, settings_from_text
@@ -65,8 +84,10 @@ def register(app: typer.Typer) -> None:
 
         if force is not None and force.resolve() != folder.resolve():
             raise UserError(f"--force names {force}, but the folder to write is {folder}", hint="repeat it")
-        if bias + dark + flat == 0:
-            raise UserError("nothing to simulate", hint="ask for exposures with --bias, --dark or --flat")
+        filters = filter or [""]
+        exposures = bias + dark + (flat + science) * len(filters)
+        if exposures == 0:
+            raise UserError("nothing to simulate", hint="ask for exposures with --bias, --dark, --flat or --science")
         with storage_errors(folder):
             paths = simulate_night(
                 folder,
@@ -74,11 +95,15 @@ def register(app: typer.Typer) -> None:
                 biases=bias,
                 darks=dark,
                 flats=flat,
+                science=science,
                 exposure_time=exposure_time,
+                dark_times=dark_time or (),
                 light=light,
+                sky=sky,
+                filters=filters,
                 seed=seed,
                 settings=settings_from_text(settings or (), off or ()),
-                anomalies=anomalies_from_text(spoil or (), bias + dark + flat),
+                anomalies=anomalies_from_text(spoil or (), exposures),
                 jobs=jobs,
                 force=force is not None,
                 progress=lambda path: say(f"wrote {path}"),

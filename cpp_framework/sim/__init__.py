@@ -17,7 +17,8 @@ from cpp_framework.sim.night import night_exposures, simulate_exposures, simulat
 from cpp_framework.sim.raw import SimulatedRaw, simulate, write_raw
 from cpp_framework.sim.request import ExposureRequest
 from cpp_framework.sim.settings import SimSettings
-from cpp_framework.sim.truth import AmplifierTruth, ExposureTruth, Truth, read_truth
+from cpp_framework.sim.truth import AmplifierTruth, ExposureTruth, Truth
+from cpp_framework.sim.truth_file import read_truth
 
 __all__ = [
     "ANOMALIES",

@@ -64,17 +64,15 @@ class Outliers(Anomaly):
     highest: float = Field(default=100.0, gt=0, description="σ above the undisturbed pixel")
 
     def _spoil(self, signal: Signal, amp: AmplifierReadout, array: NDArray[np.float32]) -> None:
-        from cpp_framework.sim.truth import OUTLIER_DTYPE
-
         random = signal.of_exposure(self.kind, amp.name)
         data = array[amp.data]
         hit = np.flatnonzero(random.random(data.size, dtype=np.float32) < self.fraction)
         heights = random.uniform(self.lowest, self.highest, hit.size) * signal.sigma(amp.name)
         data[np.unravel_index(hit, data.shape)] += heights.astype(np.float32)
-        rows = np.zeros(hit.size, OUTLIER_DTYPE)
-        rows["number"], rows["adu"] = signal.request.number, heights
+        rows = signal.rows("outliers", hit.size)
+        rows["adu"] = heights
         rows["y"], rows["x"] = _assembled(amp, hit)
-        signal.truth.outliers = np.concatenate([signal.truth.outliers, rows])
+        signal.truth.add_rows("outliers", rows)
 
 
 class Shift(Anomaly):

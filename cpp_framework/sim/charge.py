@@ -7,9 +7,13 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
+from cpp_framework.errors import ConfigError
 from cpp_framework.model.image import oriented
 from cpp_framework.sim.effect import ChargeEffect, NotNegative, value_for
 from cpp_framework.sim.signal import Signal
+
+MOST_CHARGE = 1e18
+"""Electron in a pixel, for which Poisson numbers can be drawn."""
 
 
 class Light(ChargeEffect):
@@ -19,7 +23,9 @@ class Light(ChargeEffect):
 
     def apply(self, signal: Signal) -> None:
         """Add the mean light to every pixel."""
-        signal.charge += np.float32(signal.request.electrons)
+        if signal.request.electrons:
+            signal.charge += np.float32(signal.request.electrons)
+            signal.lit = True
         signal.truth.exposure.electrons = signal.request.electrons
 
 
@@ -31,8 +37,14 @@ class PhotonNoise(ChargeEffect):
     def apply(self, signal: Signal) -> None:
         """Replace the mean charge of each pixel by a Poisson variable of that mean."""
         signal.truth.photon_noise = True
-        if not signal.charge.any():
+        most = float(signal.charge.max())
+        if not most:
             return
+        if not most < MOST_CHARGE:
+            raise ConfigError(
+                f"{most:.3g} electron in a pixel of exposure {signal.request.number}: the simulator counts to 1e18",
+                hint="less light, dark current or time",
+            )
         for amp in signal.readout.amplifiers:
             charge = oriented(signal.charge, amp.amplifier)
             charge[...] = signal.of_exposure(self.name, amp.name).poisson(charge)

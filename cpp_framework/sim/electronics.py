@@ -89,7 +89,7 @@ class BiasStructure(ReadoutEffect):
 
     def apply(self, signal: Signal) -> None:
         """Add the structure to the data sections."""
-        structure = signal.truth.bias_structure
+        structure = signal.map("bias_structure")
         for amp, array in signal.each():
             own = self._structure(signal.of_camera(self.name, amp.name), amp.amplifier.box.shape)
             oriented(structure, amp.amplifier)[...] = own

@@ -79,8 +79,9 @@ def simulate(
     names = [amp.name for amp in readout.amplifiers]
     check_anomalies(request.anomalies, names, digital=settings.is_on("adc"))
     signal = Signal(readout, request, Seeds(seed, detector), _blank_truth(readout, request, settings, seed))
-    for before in settings.charge_effects:
-        before.apply(signal)
+    with np.errstate(over="ignore"):  # ends as infinite charge, which the photon noise refuses
+        for before in settings.charge_effects:
+            before.apply(signal)
     signal.read_out()
     for effect in settings.readout_effects:
         if effect is settings.adc:
@@ -107,9 +108,16 @@ def _blank_truth(readout: DetectorReadout, request: ExposureRequest, settings: S
         detector=readout.layout.id,
         seed=seed,
         settings=settings.model_dump(mode="json"),
-        bias_structure=np.zeros(readout.detector.shape, np.float32),
+        shape=readout.detector.shape,
         amplifiers=amplifiers,
-        exposures=[ExposureTruth(number=request.number, kind=request.kind, exposure_time=request.exposure_time)],
+        exposures=[
+            ExposureTruth(
+                number=request.number,
+                kind=request.kind,
+                exposure_time=request.exposure_time,
+                filter=request.filter,
+            )
+        ],
     )
 
 

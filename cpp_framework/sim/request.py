@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny
 
+from cpp_framework.errors import ConfigError
 from cpp_framework.model.timespan import NANOSECONDS, day_obs, to_tai_ns
 from cpp_framework.sim.anomalies import ANOMALIES, Anomaly
 
@@ -22,6 +23,13 @@ def _anomalies(value: Any) -> Any:
     return tuple(ANOMALIES[one["name"]].model_validate(one) if isinstance(one, dict) else one for one in value)
 
 
+def _fits_text(value: str) -> str:
+    """Refuse what a FITS header cannot hold. No ValueError, so that pydantic passes it on as it is."""
+    if not (value.isascii() and value.isprintable()):
+        raise ConfigError(f"filter {value!a}: FITS headers hold printable ASCII characters only")
+    return value
+
+
 class ExposureRequest(BaseModel):
     """One exposure: kind, times, light, and what shall go wrong in it.
 
@@ -34,7 +42,7 @@ class ExposureRequest(BaseModel):
     number: int = Field(default=1, ge=1)
     exposure_time: float = Field(default=0.0, ge=0, description="s")
     light: float = Field(default=0.0, ge=0, description="uniform light, electron/s per pixel")
-    filter: str = ""
+    filter: Annotated[str, AfterValidator(_fits_text)] = ""
     temperature: float = Field(default=-100.0, description="detector temperature, degC")
     begin: int | None = Field(default=None, description="TAI ns")
     anomalies: Annotated[tuple[SerializeAsAny[Anomaly], ...], BeforeValidator(_anomalies)] = ()

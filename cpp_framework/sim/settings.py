@@ -13,8 +13,13 @@ from cpp_framework.config.yaml_layer import parse_value
 from cpp_framework.errors import ConfigError
 from cpp_framework.sim.anomalies import ANOMALIES, Anomaly
 from cpp_framework.sim.charge import FullWell, Light, PhotonNoise
+from cpp_framework.sim.cosmic_rays import CosmicRays
+from cpp_framework.sim.dark import DarkCurrent, Glow, HotPixels, UnstablePixels
+from cpp_framework.sim.defects import BlockedColumns, BrightColumns, ColdPixels, DeadColumns, Vampires
 from cpp_framework.sim.effect import ChargeEffect, Effect, ReadoutEffect
 from cpp_framework.sim.electronics import Adc, BiasDrift, BiasLevel, BiasStructure, Gain, ReadNoise, RowPattern
+from cpp_framework.sim.illumination import Dust, LampDrift, Prnu, Shutter, Vignetting
+from cpp_framework.sim.stars import Stars
 
 
 class SimSettings(BaseModel):
@@ -31,7 +36,23 @@ class SimSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     light: Light = Light()
+    stars: Stars = Stars()
+    lamp_drift: LampDrift = LampDrift()
+    shutter: Shutter = Shutter()
+    vignetting: Vignetting = Vignetting()
+    dust: Dust = Dust()
+    prnu: Prnu = Prnu()
+    cold_pixels: ColdPixels = ColdPixels()
+    vampires: Vampires = Vampires()
+    dark_current: DarkCurrent = DarkCurrent()
+    hot_pixels: HotPixels = HotPixels()
+    unstable_pixels: UnstablePixels = UnstablePixels()
+    glow: Glow = Glow()
+    bright_columns: BrightColumns = BrightColumns()
     photon_noise: PhotonNoise = PhotonNoise()
+    cosmic_rays: CosmicRays = CosmicRays()
+    dead_columns: DeadColumns = DeadColumns()
+    blocked_columns: BlockedColumns = BlockedColumns()
     full_well: FullWell = FullWell()
     read_noise: ReadNoise = ReadNoise()
     gain: Gain = Gain()

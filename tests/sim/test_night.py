@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from cpp_framework.camera.raw import read_raw
 from cpp_framework.camera.reader import read_exposures
 from cpp_framework.cli import sim
-from cpp_framework.errors import ConfigError, ConflictError, UserError
+from cpp_framework.errors import ConfigError, ConflictError, FormatVersionError, UserError
 from cpp_framework.sim import ANOMALIES, Outliers, Shift, night_exposures, read_truth, simulate, simulate_night
 from cpp_framework.sim.settings import effect_names
 
@@ -42,6 +42,47 @@ def test_files_are_named_by_kind_and_number_and_read_back(simcam, tmp_path):
     assert all(a.end < b.begin for a, b in pairwise(exposures))
 
 
+def test_filters_dark_times_and_science_exposures(simcam, tmp_path):
+    simulate_night(
+        tmp_path, biases=1, darks=3, flats=2, science=1, filters=("r", "g"), dark_times=(5.0, 60.0), exposure_time=20.0
+    )
+    exposures = [read_exposures(path, simcam)[0] for path in sorted(tmp_path.glob("*.fits"), key=lambda p: p.stem[-4:])]
+    assert [(one.kind, one.exposure_time, one.filter or "") for one in exposures] == [
+        ("bias", 0, ""),
+        ("dark", 5, ""),
+        ("dark", 60, ""),
+        ("dark", 5, ""),
+        ("flat", 20, "r"),
+        ("flat", 20, "r"),
+        ("flat", 20, "g"),
+        ("flat", 20, "g"),
+        ("science", 20, "r"),
+        ("science", 20, "g"),
+    ]
+    (truth,) = read_truth(tmp_path).values()
+    assert [one.electrons for one in truth.exposures] == [0] * 4 + [40_000] * 4 + [400] * 2
+    assert set(truth.stars["number"]) == {9, 10}
+
+
+def test_the_verb_makes_nights_of_several_filters(cli, tmp_path):
+    night = ["--bias", 1, "--dark", 2, "--dark-time", 3, "--dark-time", 30, "--flat", 1, "--science", 1]
+    done = cli(tmp_path / "raw", *night, "--filter", "r", "--filter", "g", "--sky", 7, "--spoil", "7:shift", "--json")
+    assert done.exit_code == 0, done.exception
+    (truth,) = json.loads(done.stdout)["truth"]
+    told = [(one["kind"], one["exposure_time"], one["electrons"], one["filter"]) for one in truth["exposures"]]
+    assert told == [
+        ("bias", 0, 0, ""),
+        ("dark", 3, 0, ""),
+        ("dark", 30, 0, ""),
+        ("flat", 10, 20_000, "r"),
+        ("flat", 10, 20_000, "g"),
+        ("science", 10, 70, "r"),
+        ("science", 10, 70, "g"),
+    ]
+    assert truth["exposures"][-1]["anomalies"][0]["name"] == "shift"
+    assert isinstance(cli(tmp_path / "other", *night, "--spoil", "6:shift").exception, ConfigError), "one filter: five"
+
+
 def test_pixels_in_the_file_are_those_simulated(simcam, tmp_path):
     (path,) = simulate_night(tmp_path, biases=0, flats=1, seed=9)
     (request,) = night_exposures(0, flats=1)
@@ -59,9 +100,9 @@ def test_pixels_in_the_file_are_those_simulated(simcam, tmp_path):
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_same_seed_same_bytes(tmp_path, jobs):
-    one = simulate_night(tmp_path / "one", biases=3, flats=1, seed=3)
-    two = simulate_night(tmp_path / "two", biases=3, flats=1, seed=3, jobs=jobs)
-    other = simulate_night(tmp_path / "other", biases=3, flats=1, seed=4)
+    one = simulate_night(tmp_path / "one", biases=3, darks=1, flats=2, science=1, seed=3)
+    two = simulate_night(tmp_path / "two", biases=3, darks=1, flats=2, science=1, seed=3, jobs=jobs)
+    other = simulate_night(tmp_path / "other", biases=3, darks=1, flats=2, science=1, seed=4)
     for a, b, c in zip(one, two, other, strict=True):
         assert a.read_bytes() == b.read_bytes()
         assert a.read_bytes() != c.read_bytes()
@@ -101,6 +142,14 @@ def test_several_detectors(simcam, tmp_path, by_keyword):
     assert [exposure.number for exposure in truths[1].exposures] == [1, 2]
     frames = [read_raw(one.path, camera, one).amplifiers["C00"].data for one in exposures]
     assert not np.array_equal(frames[0], frames[1])
+
+
+def test_a_truth_of_another_format_is_refused(tmp_path):
+    simulate_night(tmp_path, biases=1)
+    text = (tmp_path / "truth.json").read_text()
+    (tmp_path / "truth.json").write_text(text.replace('"format": 2', '"format": 1'))
+    with pytest.raises(FormatVersionError, match="has format 1; this version reads format 2"):
+        read_truth(tmp_path)
 
 
 def test_a_folder_that_is_not_empty_is_left_alone_unless_forced(tmp_path):
@@ -168,6 +217,9 @@ def test_the_verb_lets_exposures_go_wrong(cli, tmp_path):
         (["--spoil", "1:outliers:fraction=2"], ConfigError, "fraction"),
         (["--off", "noise"], ConfigError, "no effect 'noise'"),
         (["--bias", "0"], UserError, "nothing to simulate"),
+        (["--flat", "1", "--filter", "é"], ConfigError, r"filter '\xe9': FITS headers hold printable ASCII"),
+        (["--set", "stars.listed=[[1, 2]]"], ConfigError, "stars.listed.0.2: Field required"),
+        (["--set", "cosmic_rays.rate=-1"], ConfigError, "cosmic_rays.rate: Input should be greater than or equal to 0"),
         (["--force", "elsewhere"], UserError, "--force names elsewhere"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
