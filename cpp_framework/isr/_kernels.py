@@ -199,6 +199,68 @@ def find_wild(levels: Double, block: int, limit: float, floor: float, wild: NDAr
         begin = end
 
 
+@kernel
+def _cubic(u: float, weights: Double) -> None:
+    """Values of the four cubic B-splines that are not zero at ``u`` (0 … 1) between two knots."""
+    weights[0] = (1 - u) ** 3 / 6
+    weights[1] = (3 * u**3 - 6 * u**2 + 4) / 6
+    weights[2] = (-3 * u**3 + 3 * u**2 + 3 * u + 1) / 6
+    weights[3] = u**3 / 6
+
+
+@kernel
+def _solve_banded(band: Double, right: Double) -> None:
+    """Solve a symmetric, positive definite system in place by Cholesky; ``band[i, k]`` is its element ``i, i − k``."""
+    size, width = band.shape
+    for i in range(size):
+        for k in range(min(i, width - 1), -1, -1):
+            j, total = i - k, band[i, k]
+            for m in range(max(0, i - width + 1), j):
+                if j - m < width:
+                    total -= band[i, i - m] * band[j, j - m]
+            band[i, k] = total / band[j, 0] if k else np.sqrt(total)
+        for k in range(1, min(i, width - 1) + 1):
+            right[i] -= band[i, k] * right[i - k]
+        right[i] /= band[i, 0]
+    for i in range(size - 1, -1, -1):
+        for k in range(1, min(size - 1 - i, width - 1) + 1):
+            right[i] -= band[i + k, k] * right[i + k]
+        right[i] /= band[i, 0]
+
+
+@kernel
+def cubic_spline(levels: Double, used: NDArray[np.bool_], pieces: int, stiffness: float, values: Double) -> None:
+    """Least-squares cubic spline of ``pieces`` equal pieces through the used levels, evaluated at all lines.
+
+    ``stiffness`` times their mean weight is the weight of the second differences of the coefficients.
+    """
+    lines, size = levels.size, pieces + 3
+    band, right, weights = np.zeros((size, 4)), np.zeros(size), np.empty(4)
+    scale = pieces / max(lines - 1, 1)
+    for line in range(lines):
+        if used[line]:
+            first = min(int(line * scale), pieces - 1)
+            _cubic(line * scale - first, weights)
+            for i in range(4):
+                right[first + i] += weights[i] * levels[line]
+                for k in range(i + 1):
+                    band[first + i, k] += weights[i] * weights[i - k]
+    weight = stiffness * band[:, 0].mean()
+    bend = (1.0, -2.0, 1.0)
+    for first in range(size - 2):
+        for i in range(3):
+            for k in range(i + 1):
+                band[first + i, k] += weight * bend[i] * bend[i - k]
+    _solve_banded(band, right)
+    for line in range(lines):
+        first = min(int(line * scale), pieces - 1)
+        _cubic(line * scale - first, weights)
+        total = 0.0
+        for i in range(4):
+            total += weights[i] * right[first + i]
+        values[line] = total
+
+
 @reduction_kernel
 def place(
     raw: Pixels,

@@ -121,7 +121,10 @@ def _place(image: Image, rules: OverscanRules, up_to: Stage, fused: bool, raw: R
         if serial.common:
             record.amplifier_variance = serial.variance
         else:
-            record.level_variance = serial.variance
+            record.level_variance, record.level_length = serial.variance, serial.length
+        if serial.step is not None:
+            record.step, record.step_row = serial.step.size, serial.first + serial.step.line
+            record.step_alarm = serial.step.false_alarm
         _record_noise(record, serial)
         _flag(mask, serial)
     if parallel is not None:
@@ -155,26 +158,31 @@ def _record_parallel(
     record.bias_level = (record.bias_level or 0.0) + float(columns.mean(dtype=np.float64))
     used = section[rule.skip_leading : len(section) - rule.skip_trailing]
     # An error of the serial level that all rows have in common has been subtracted with these rows.
-    record.amplifier_variance = _shared_by_columns(used, levels, record.level_variance)
+    shared = _shared_by_columns(used, levels, record)
+    record.amplifier_variance = shared / max(len(used), 1)
     if levels.common:
         record.amplifier_variance += levels.variance
-    else:
-        record.column_variance = levels.variance
+    elif levels.noise is not None:
+        # The noise was measured down the columns, where what rows share counts as well: columns do not differ by it.
+        known = record.level_variance or shared
+        record.column_variance = levels.variance * max(1 - known / levels.noise.value**2, 0.0)
     if record.read_noise is None:
         _record_noise(record, levels)
 
 
-def _shared_by_columns(section: NDArray[np.float32], levels: OverscanLevels, row_variance: float) -> float:
-    """Variance [adu²] all columns share: that of the row means of a parallel overscan beyond white noise, per row.
+def _shared_by_columns(section: NDArray[np.float32], levels: OverscanLevels, record: AmplifierRecord) -> float:
+    """Variance [adu²] of what a row of a parallel overscan has in common beyond white noise.
 
-    A few rows measure it badly, often as nothing. The serial levels brought in ``row_variance``: it is at least that.
+    A few rows measure it badly, often as nothing. The serial levels brought in their noise: it is at least that, and
+    more than that of one row counts where the rows share it.
     """
+    known = record.level_variance * min(max(record.level_length, 1.0), max(len(section), 1))
     if len(section) < 2 or levels.noise is None:
-        return row_variance / max(len(section), 1)
+        return known
     usable = levels.good[: section.shape[1]]
     means = np.nanmean(section[:, usable], axis=1, dtype=np.float64)
     beyond = float(np.var(means, ddof=1)) - levels.noise.value**2 / max(int(usable.sum()), 1)
-    return max(beyond, row_variance) / len(section)
+    return max(beyond, known)
 
 
 def _record_noise(record: AmplifierRecord, levels: OverscanLevels) -> None:
@@ -208,6 +216,8 @@ def _describe(direction: str, rule: OverscanRule, line: str, detector: Detector)
         return f"{direction} overscan: none"
     name, _, per_line = rule.method.partition("_")
     scope = f"per {line}" if per_line else "of the section"
+    if rule.knots is not None:
+        scope = f"with a knot every {rule.knots} {line}s"
     return (
         f"{direction} overscan: {name} {scope}, {rule.skip_leading} leading and {rule.skip_trailing} trailing skipped"
     )

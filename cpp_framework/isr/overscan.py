@@ -9,6 +9,8 @@ Rules
 * A line is *wild* (charge bled into it) if its level is further than ten times the scatter of its block of 100 lines
   (scaled MAD) from the median of the block, and from that of the lines up to 50 away. The scatter is measured, so
   rows that really jump about stay, and so does a step of the level.
+* A spline is fitted to the clipped means of the lines: its noise is less, and what jumps from line to line stays in
+  the data and is counted in the variance.
 * Unusable, wild and absent lines take the median level of the five nearest good lines on each side; lines beyond the
   first or last good one that of the hundred nearest. A serial section that also covers the rows of the parallel
   overscan is better: declare it so where the camera reads those pixels.
@@ -17,14 +19,16 @@ Rules
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cpp_framework.camera.instrument import OverscanRule
 from cpp_framework.isr import _kernels
-from cpp_framework.isr.read_noise import CLIP, QUANTISATION, ReadNoise, level_factor, measure
+from cpp_framework.isr.read_noise import CLIP, QUANTISATION, ReadNoise, level_factor, measure, rounding_variance
+from cpp_framework.isr.spline import fit_spline
+from cpp_framework.stats.steps import Step, largest_step
 
 WILD = 10.0
 BLOCK = 100
@@ -39,7 +43,8 @@ class OverscanLevels:
     """Levels [adu] of consecutive lines, the first of which is line ``first`` of the data.
 
     ``variance`` is the variance of one line's level [adu²]; ``unusable`` and ``wild`` are boolean per line. With
-    ``common`` all lines have one level, and its error in common.
+    ``common`` all lines have one level, and its error in common. Of h lines the mean level has ``variance·length/h``
+    for h above ``length``: 1 for levels that are independent. ``step`` is the largest step of the lines' own levels.
     """
 
     first: int
@@ -49,6 +54,8 @@ class OverscanLevels:
     variance: float
     noise: ReadNoise | None
     common: bool = False
+    length: float = 1.0
+    step: Step | None = None
 
     @property
     def good(self) -> NDArray[np.bool_]:
@@ -113,14 +120,36 @@ def measure_levels(
     wild = np.zeros(levels.size, bool)
     _kernels.find_wild(levels, BLOCK, WILD, quantum * QUANTISATION, wild)
     medians = np.where(wild, np.nan, levels)
+    # Less noise than that of rounding would make steps of levels that stick to whole numbers.
+    step = largest_step(medians, quantum * QUANTISATION)
     if rule.method in ("median", "mean"):
-        return _whole_section(used, rule.method, medians, scatter, first, unusable, quantum)
+        whole = _whole_section(used, rule.method, medians, scatter, first, unusable, quantum)
+        return replace(whole, step=step)
     noise = measure(used, medians, scatter, median=True, quantum=quantum)
-    if rule.method == "mean_per_line" and noise is not None:
+    median = rule.method == "median_per_line"
+    if not median and noise is not None:
         _kernels.line_means(used, medians, CLIP * noise.value, levels)
         noise = measure(used, np.where(wild, np.nan, levels), scatter, median=False, quantum=quantum)
-    variance = _line_variance(noise, used.shape[1], rule.method == "median_per_line", quantum)
-    return OverscanLevels(first, levels, unusable, wild, variance, noise)
+    variance = _line_variance(noise, used.shape[1], median, quantum)
+    own = OverscanLevels(first, levels, unusable, wild, variance, noise, step=step)
+    return own if rule.knots is None else _smooth(own, rule.knots)
+
+
+def _smooth(own: OverscanLevels, spacing: int) -> OverscanLevels:
+    """Put a spline in place of the lines' own levels.
+
+    With the share h of a line's noise left in the spline, what jumps from line to line by j² beyond the white noise
+    v stays in the data: their rows scatter by j²·(1 − h) + v·h. Over many lines jumps average out of data and spline
+    alike, so the mean of n lines has v/n. Where nothing jumps, chance makes j² a few percent of v: next to the noise
+    of the pixels nothing, but a spline's rows are better than stated.
+    """
+    spline = fit_spline(np.where(own.good, own.values, np.nan), spacing)
+    if spline is None:
+        return own
+    jumps = max(spline.scatter - own.variance, 0.0)
+    variance = jumps * (1 - spline.freedom) + own.variance * spline.freedom
+    length = own.variance / variance if variance else 1.0
+    return replace(own, values=spline.values, variance=variance, length=length)
 
 
 def _whole_section(
@@ -148,6 +177,8 @@ def _whole_section(
         level = float(np.mean(kept, dtype=np.float64))
         noise = measure(used, np.where(tame, level, np.nan), about, median=False, quantum=quantum, common=True)
     variance = _line_variance(noise, samples.size, method == "median", quantum)
+    if noise is not None and quantum:
+        variance += rounding_variance(noise.value, median=method == "median")
     return OverscanLevels(first, np.full(unusable.size, level), nothing, nothing, variance, noise, common=True)
 
 

@@ -19,6 +19,8 @@ CLIP = 5.0
 """Residuals beyond this many sigma are hits or trails; of Gaussian noise it takes 6e-7, nothing to correct for."""
 QUANTISATION = 1 / math.sqrt(12)
 """Standard deviation of rounding to integers [adu]: less noise cannot be told from integer data."""
+LEAST_NOISE = 0.45
+"""Noise of rounded numbers [adu] below which it depends more on where the level lies than on the noise before."""
 
 _LEAST_FACTOR = 1.25
 
@@ -47,6 +49,32 @@ def level_factor(n: float, *, median: bool, sigma: float = math.inf) -> float:
         return plain
     smooth = 1 - 2 / 3 / (sigma * math.sqrt(2 * math.pi))
     return min(plain, max(_LEAST_FACTOR, math.pi / 2 * n / (n + 0.47) * smooth))
+
+
+def rounding_variance(noise: float, *, median: bool) -> float:
+    """Variance [adu²] that rounding to integers leaves in the mean or median of any number of samples.
+
+    What a Gaussian has between whole numbers is lost where it is narrow: the mean of the rounded numbers, and the
+    median interpolated in the middle class as if that were evenly filled, are off by an amount that depends on where
+    the level lies between two integers. This is its mean square over all such places. ``noise`` [adu] is that of the
+    rounded numbers; below `LEAST_NOISE` most samples are one number, which says nothing of where the level lies.
+    """
+    if noise < LEAST_NOISE:
+        return QUANTISATION**2
+    sigma = math.sqrt(noise**2 - QUANTISATION**2)
+    reach = math.ceil(8 * sigma) + 1
+    edges = np.arange(-reach, reach + 1) + 0.5
+    errors = []
+    for level in (np.arange(32) + 0.5) / 32 - 0.5:
+        below = np.array([0.5 * math.erfc((level - edge) / (sigma * math.sqrt(2))) for edge in edges])
+        if median:
+            middle = int(np.searchsorted(below, 0.5))
+            inside = below[middle] - below[middle - 1]
+            found = edges[middle] - 1 + (0.5 - below[middle - 1]) / inside
+        else:
+            found = edges[-1] - float(np.sum(below[:-1])) - 0.5
+        errors.append(found - level)
+    return float(np.mean(np.square(errors)))
 
 
 def measure(

@@ -33,18 +33,26 @@ class AmplifierRecord:
 
     ``bias_level`` is the mean level subtracted [adu], ``level_variance`` the variance of the level of one row
     [adu²], common to that row's pixels, ``column_variance`` the same for columns where a parallel overscan is used.
+    The mean of h rows has ``level_variance·level_length/h`` (never more than that of one row): 1 where each row has a
+    level of its own, about the distance of the knots for a spline.
     ``amplifier_variance`` is that of what the whole amplifier shares: the few rows of a parallel overscan have row
     noise of their own, which all columns take over. ``read_noise`` [adu] is None where the camera has no overscan.
+    ``step`` is the most significant step of the overscan level inside the exposure [adu], from row ``step_row`` of
+    the data on, and ``step_alarm`` the probability that noise makes such a step; None without serial overscan.
     """
 
     bias_level: float | None = None
     level_variance: float = 0.0
+    level_length: float = 1.0
     column_variance: float = 0.0
     amplifier_variance: float = 0.0
     read_noise: float | None = None
     read_noise_error: float | None = None
     gain: float | None = None
     gain_source: str = ""
+    step: float | None = None
+    step_row: int | None = None
+    step_alarm: float | None = None
 
 
 @dataclass

@@ -10,7 +10,7 @@ import pytest
 from cpp_framework.camera.instrument import OverscanRule
 from cpp_framework.isr import _kernels
 from cpp_framework.isr.overscan import OverscanLevels, measure_levels
-from cpp_framework.isr.read_noise import level_factor, measure
+from cpp_framework.isr.read_noise import level_factor, measure, rounding_variance
 
 
 def _noise(lines: int, width: int, sigma: float = 6.0, seed: int = 1, integers: bool = True) -> np.ndarray:
@@ -78,6 +78,33 @@ def test_the_one_level_of_a_section_scatters_as_it_says(method: str) -> None:
         pulls.append((levels.values[0] - truth) / math.sqrt(levels.variance))
     assert abs(np.mean(pulls)) < 4 / math.sqrt(sections)
     assert np.sqrt(np.mean(np.square(pulls))) == pytest.approx(1, abs=4 / math.sqrt(2 * sections))
+
+
+@pytest.mark.parametrize("method", ["median", "mean"])
+@pytest.mark.parametrize("sigma", [0.4, 0.5, 0.6, 0.7, 1.0])
+def test_the_error_of_one_level_holds_where_rounding_hides_the_noise(sigma: float, method: str) -> None:
+    """2000 samples would average the noise down to where rounding decides; pulls over 1000 places of the level."""
+    rng, pulls = np.random.default_rng(21), []
+    for _ in range(1000):
+        truth = rng.uniform(1000, 1001)
+        levels = _levels(np.round(rng.normal(truth, sigma, (100, 20))).astype(np.float32), method)
+        pulls.append((levels.values[0] - truth) / math.sqrt(levels.variance))
+    assert abs(np.mean(pulls)) < 4 / math.sqrt(1000)
+    assert np.sqrt(np.mean(np.square(pulls))) == pytest.approx(1, abs=4 / math.sqrt(2 * 1000))
+
+
+def test_rounding_variance_is_that_of_levels_with_any_number_of_samples() -> None:
+    rng = np.random.default_rng(22)
+    for median in (True, False):
+        errors = []
+        for level in (np.arange(16) + 0.5) / 16:
+            counts = np.round(rng.normal(level, 0.5, 200_000))
+            errors.append((_grouped_median(counts) if median else counts.mean()) - level)
+        noise = math.sqrt(0.25 + 1 / 12)
+        # The mean of 200000 samples has 1e-6 adu² of its own.
+        assert rounding_variance(noise, median=median) == pytest.approx(np.mean(np.square(errors)), rel=0.03, abs=3e-6)
+    assert rounding_variance(3.0, median=True) < 1e-5
+    assert rounding_variance(0.3, median=True) == pytest.approx(1 / 12)
 
 
 @pytest.mark.parametrize("method", ["median", "mean"])

@@ -12,16 +12,22 @@ CHECKS = (
     CheckSpec("B3_columns", "scatter of column means over that of white noise", (Need.TWO_EXPOSURES,)),
     CheckSpec("B3_rows", "scatter of row means over that of white noise", (Need.TWO_EXPOSURES,)),
     CheckSpec("B3_blocks", "reduced chi-square of block means", (Need.TWO_EXPOSURES,)),
+    CheckSpec("B3_row_line", "amplitude of the strongest line in the row means", (Need.TWO_EXPOSURES,)),
+    CheckSpec("B3_column_line", "amplitude of the strongest line in the column means", (Need.TWO_EXPOSURES,)),
+    CheckSpec("B3_stream_line", "amplitude of the strongest line along the rows", (Need.TWO_EXPOSURES,)),
     CheckSpec("B4_noise_penalty", "noise added to every image corrected with it", (), "DMTN-101 4.1"),
     CheckSpec("B5_halves_noise", "scatter of even minus odd exposures over its prediction", (Need.FOUR_EXPOSURES,)),
     CheckSpec("B5_halves_mean", "mean of even minus odd exposures over its error", (Need.FOUR_EXPOSURES,)),
+    CheckSpec("B6_stability", "range of the level over the exposures", (Need.FOUR_EXPOSURES,)),
+    CheckSpec("B6_shifts", "fraction of exposures whose level makes a step", (Need.TWO_EXPOSURES,)),
+    CheckSpec("B7_correlation", "mean correlation of amplifiers in readout order", (Need.TWO_EXPOSURES,)),
     CheckSpec("B8_corner", "readout corner minus the amplifier's mean", (Need.GAIN, Need.TWO_EXPOSURES)),
 )
 
 BIAS = CalibrationType(
     name="bias",
     title="Master bias",
-    revision=1,
+    revision=2,
     inputs=(Inputs("bias", key=("detector", "binning", "mode"), minimum=1),),
     inputs_up_to=Stage.FULL_WELL,
     provides=("read_noise",),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -122,10 +122,15 @@ def changed(add: NDArray[np.float64] | float, previous_verdict: Verdict | None =
     return example(stack, damaged, previous_verdict)
 
 
+@cache
+def good_verdict() -> Verdict:
+    """Return the verdict of the healthy product."""
+    return Verdict(id="previous", product="", digest="", type="bias", checks=tuple(verify(*good())))
+
+
 def compared(add: NDArray[np.float64] | float) -> Example:
     """Return like `changed`, with the verdict of the healthy product as the previous one."""
-    checks = tuple(verify(*good()))
-    return changed(add, Verdict(id="previous", product="", digest="", type="bias", checks=checks))
+    return changed(add, good_verdict())
 
 
 def few() -> Example:
@@ -145,6 +150,37 @@ def alternating() -> Example:
     stack = simulate()
     stack.samples[::2] += np.float32(0.5)
     return example(stack, produce(stack))
+
+
+def disturbed(pattern: Callable[[int, np.random.Generator], NDArray[np.float64] | float]) -> Example:
+    """Return a stack with ``pattern(exposure, rng)`` [adu] added to each exposure, to compare with the healthy one."""
+    stack, rng = simulate(), np.random.default_rng(3)
+    for k, plane in enumerate(stack.samples):
+        plane += np.asarray(pattern(k, rng), np.float32)
+    return example(stack, produce(stack), good_verdict())
+
+
+def hum(per_row: float, per_column: float) -> Example:
+    """Return a stack with pick-up of 0.7 adu (1 electron) and a new phase in each exposure; frequencies per pixel."""
+    y, x = np.mgrid[:SIZE, :SIZE]
+    x = np.minimum(x, SIZE - 1 - x)  # readout order of both amplifiers
+    return disturbed(lambda _, rng: 1 / GAIN * np.sin(2 * np.pi * (per_column * x + per_row * y + rng.uniform())))
+
+
+def wandering() -> Example:
+    """Return a stack whose level rises by 1 adu from the first exposure to the last."""
+    return disturbed(lambda k, _: k / 24)
+
+
+def jumping() -> Example:
+    """Return a stack with a step of 4 adu in the middle of two exposures."""
+    step = np.where(np.arange(SIZE) < HALF, -2.0, 2.0)[:, np.newaxis]
+    return disturbed(lambda k, _: step * (k in (4, 11)))
+
+
+def common_noise() -> Example:
+    """Return a stack whose amplifiers have 3 adu of noise in common, pixel by pixel as they are read."""
+    return disturbed(lambda _, rng: np.hstack([noise := rng.normal(0.0, 3.0, (SIZE, HALF)), noise[:, ::-1]]))
 
 
 def _stripes(axis: int) -> NDArray[np.float64]:
@@ -168,8 +204,14 @@ EXAMPLES = {
     "B3_columns": CheckExample(good, lambda: compared(_stripes(1))),
     "B3_rows": CheckExample(good, lambda: compared(_stripes(0))),
     "B3_blocks": CheckExample(good, lambda: compared(_corner())),
+    "B3_row_line": CheckExample(good, lambda: hum(0.23, 0.0)),
+    "B3_column_line": CheckExample(good, lambda: hum(0.0, 0.17)),
+    "B3_stream_line": CheckExample(good, lambda: hum(0.31, 0.17)),
     "B4_noise_penalty": CheckExample(good, few),
     "B5_halves_noise": CheckExample(good, quiet_overscan),
     "B5_halves_mean": CheckExample(good, alternating),
+    "B6_stability": CheckExample(good, wandering),
+    "B6_shifts": CheckExample(good, jumping),
+    "B7_correlation": CheckExample(good, common_noise),
     "B8_corner": CheckExample(good, lambda: changed(_corner())),
 }

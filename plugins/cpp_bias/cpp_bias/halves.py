@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from cpp_bias.limits import limits_of
 from cpp_bias.product import Bias
-from cpp_bias.residual import Noise, expected_noise, is_refused, live_amplifiers
+from cpp_bias.residual import expected_noise, is_refused, live_amplifiers
 from cpp_framework.model import Amplifier, Check, Level, ResidualFrame, VerifyContext
-from cpp_framework.stats import clipped_moments, profiles
+from cpp_framework.stats import FrameNoise, clipped_moments, profiles
 
 NOISE, MEAN = "B5_halves_noise", "B5_halves_mean"
 
@@ -29,7 +29,7 @@ class _Half:
 
     sum: NDArray[np.float32]
     count: NDArray[np.uint16]
-    noises: dict[str, list[Noise]] = field(default_factory=dict)
+    noises: dict[str, list[FrameNoise]] = field(default_factory=dict)
 
 
 class Halves:
@@ -104,11 +104,11 @@ class Halves:
         )
 
 
-def _mean_variance(noises: list[Noise], amp: Amplifier) -> float:
+def _mean_variance(noises: list[FrameNoise], amp: Amplifier) -> float:
     return sum(noise.within(*amp.box.shape) for noise in noises) / len(noises)
 
 
-def _error_of_mean(difference: NDArray[np.float64], even: list[Noise], odd: list[Noise]) -> float:
+def _error_of_mean(difference: NDArray[np.float64], even: list[FrameNoise], odd: list[FrameNoise]) -> float:
     """Error of the mean difference: the model's, or what the scatter of row or column means says if that is more.
 
     Real detectors have noise that whole rows or columns share beyond what the overscan level brings.

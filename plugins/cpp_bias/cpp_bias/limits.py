@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from cpp_framework.model import Limit, VerifyContext
+import math
+
+from cpp_framework.model import Check, Limit, VerifyContext
 
 FAIL: dict[str, Limit] = {
     "B1_level": Limit(low=-1.0, high=1.0),
     "B2_noise": Limit(low=0.97, high=1.05),
     "B5_halves_noise": Limit(low=0.97, high=1.03),
+    "B6_stability": Limit(high=0.3),
+    "B6_shifts": Limit(high=0.05),
     "B8_corner": Limit(low=-1.0, high=1.0),
 }
-"""Levels in electron. B2 is wider above: pick-up in the data that the overscan does not have is common."""
+"""Levels in electron, B6_stability in adu. B2 is wider above: pick-up that the overscan does not have is common."""
 
 WARN: dict[str, Limit] = {
     "B1_level": Limit(low=-0.5, high=0.5),
@@ -22,11 +26,39 @@ WARN: dict[str, Limit] = {
 GROWTH = 2.0
 """Structure may grow by this factor against the previous verdict."""
 
+TWO_VALUES = math.sqrt(2)
+"""Error of a difference over that of one value, the previous one being known as well.
+
+The error in the previous verdict may itself be one of a difference; taken over, errors would grow without end.
+"""
+
+CORRELATION_CHANGE = 0.1
+"""By how much the mean correlation of amplifiers may change against the previous verdict."""
+
+FALSE_ALARM = 1e-7
+"""A line or step that noise makes more often than this, anywhere in the profile, is not one.
+
+Hundreds of profiles are looked at in each verification; so rare, none of them is a false alarm in thousands of those.
+"""
+
 
 def limits_of(ctx: VerifyContext, check: str) -> dict[str, Limit | None]:
     """Return ``fail`` and ``warn`` of a check: the instrument's if it sets them, else the defaults."""
     fail, warn = ctx.limits.of(check, fail=FAIL.get(check), warn=WARN.get(check))
     return {"fail": fail, "warn": warn}
+
+
+def previous_check(name: str, amplifier: str, ctx: VerifyContext) -> Check | None:
+    """Return the same check in the verdict of the product this one would replace.
+
+    A check that is compared with it states `TWO_VALUES` times its own error.
+    """
+    if ctx.previous_verdict is None:
+        return None
+    for check in ctx.previous_verdict.checks:
+        if (check.name, check.amplifier) == (name, amplifier) and math.isfinite(check.value):
+            return check
+    return None
 
 
 def scale_of(ctx: VerifyContext, check: str, amplifier: str) -> tuple[float, str] | None:

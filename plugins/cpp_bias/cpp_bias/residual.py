@@ -2,50 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cpp_bias.product import Bias
-from cpp_framework.model import Amplifier, AmplifierStatus, Detector, ResidualFrame, oriented
-from cpp_framework.stats import Moments, clipped_moments
+from cpp_framework.model import Amplifier, AmplifierRecord, AmplifierStatus, Detector, ResidualFrame, oriented
+from cpp_framework.stats import FrameNoise, Moments, Profiles, clipped_moments, profiles
 
 CLIP = 5.0
 """Residuals further from the mean than this many standard deviations are hits, not noise."""
-
-
-@dataclass(frozen=True)
-class Noise:
-    """Expected variances of one exposure [adu²]: of each pixel, common to a row, to a column, to the amplifier.
-
-    ``relative_error`` is that of the standard deviation of a pixel.
-    """
-
-    pixel: float
-    row: float
-    column: float
-    amplifier: float
-    relative_error: float
-
-    @property
-    def total(self) -> float:
-        """Variance of a pixel, but for what the whole amplifier shares."""
-        return self.pixel + self.row + self.column
-
-    def within(self, rows: int, columns: int) -> float:
-        """Expected variance over the pixels of an amplifier about their own mean."""
-        return self.pixel + self.row * (1 - 1 / rows) + self.column * (1 - 1 / columns)
-
-    def lines_error(self, rows: int, columns: int) -> float:
-        """Relative error of a standard deviation over an amplifier because it has only so many rows and columns."""
-        return math.sqrt((self.row**2 / rows + self.column**2 / columns) / 2) / self.total
-
-    def of_mean(self, pixels: int, rows: int, columns: int) -> float:
-        """Variance of the mean of ``pixels`` pixels in so many rows and columns."""
-        return self.pixel / pixels + self.row / rows + self.column / columns + self.amplifier
 
 
 @dataclass(frozen=True)
@@ -54,7 +23,7 @@ class AmplifierResidual:
 
     ``values`` are float32 ``[y, x]`` in readout orientation [adu], with hits pulled in to `CLIP` standard deviations
     so that they neither spoil a mean nor hide a bad column. ``moments`` are those without hits. ``factor`` is the
-    mean variance factor of the held-out residual.
+    mean variance factor of the held-out residual, ``record`` what the overscan stage found in the exposure.
     """
 
     amplifier: Amplifier
@@ -62,7 +31,13 @@ class AmplifierResidual:
     values: NDArray[np.float32]
     moments: Moments
     factor: float
-    noise: Noise
+    noise: FrameNoise
+    record: AmplifierRecord
+
+    @cached_property
+    def profiles(self) -> Profiles:
+        """Means of rows and columns [adu]."""
+        return profiles(self.values)
 
 
 def amplifier_residuals(frame: ResidualFrame, product: Bias, detector: Detector) -> Iterator[AmplifierResidual]:
@@ -85,6 +60,7 @@ def amplifier_residuals(frame: ResidualFrame, product: Bias, detector: Detector)
             moments=moments,
             factor=float(np.nanmean(oriented(frame.variance_factor, amp), dtype=np.float64)),
             noise=expected_noise(frame, product, amp),
+            record=frame.records[amp.name],
         )
 
 
@@ -98,16 +74,10 @@ def is_refused(product: Bias, exposure: str, amplifier: str) -> bool:
     return exposure in product.refused or f"{exposure}/{amplifier}" in product.refused
 
 
-def expected_noise(frame: ResidualFrame, product: Bias, amp: Amplifier) -> Noise:
+def expected_noise(frame: ResidualFrame, product: Bias, amp: Amplifier) -> FrameNoise:
     """Noise of one exposure: from its overscan, else as `solve` measured it on the stack."""
     record = frame.records[amp.name]
     if record.read_noise is None:
         noise = product.amplifiers[amp.name].values["read_noise"]
-        return Noise(noise.value**2, 0.0, 0.0, 0.0, (noise.error or 0.0) / noise.value)
-    return Noise(
-        pixel=record.read_noise**2,
-        row=record.level_variance,
-        column=record.column_variance,
-        amplifier=record.amplifier_variance,
-        relative_error=(record.read_noise_error or 0.0) / record.read_noise,
-    )
+        return FrameNoise(noise.value**2, 0.0, 0.0, 0.0, (noise.error or 0.0) / noise.value)
+    return FrameNoise.of_record(record)

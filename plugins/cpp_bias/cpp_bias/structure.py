@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from cpp_bias.limits import GROWTH, limits_of
-from cpp_bias.residual import AmplifierResidual, Noise
+from cpp_bias.limits import GROWTH, TWO_VALUES, limits_of, previous_check
+from cpp_bias.residual import AmplifierResidual
 from cpp_framework.model import Check, Level, Limit, VerifyContext
-from cpp_framework.stats import block_means, profiles
+from cpp_framework.stats import FrameNoise, block_means
 
 BLOCK = 16
 CHECKS = ("B3_columns", "B3_rows", "B3_blocks")
@@ -52,10 +52,10 @@ def _check(name: str, amplifier: str, ratios: list[_Ratio], ctx: VerifyContext) 
     expected = float(np.median([ratio.expected for ratio in ratios]))
     limits = limits_of(ctx, name)
     reason = f"median of {len(ratios)} exposures; reported, no previous verdict to compare with"
-    previous = _previous(name, amplifier, ctx)
+    previous = previous_check(name, amplifier, ctx)
     if previous is not None and limits["fail"] is None:
         limits["fail"] = Limit(high=GROWTH * previous.value)
-        expected, error = previous.value, math.hypot(error, previous.error or 0.0)
+        expected, error = previous.value, TWO_VALUES * error
         reason = f"median of {len(ratios)} exposures; {previous.value:.3g} in the previous verdict"
     return Check(
         name=name,
@@ -71,16 +71,6 @@ def _check(name: str, amplifier: str, ratios: list[_Ratio], ctx: VerifyContext) 
     )
 
 
-def _previous(name: str, amplifier: str, ctx: VerifyContext) -> Check | None:
-    """The same check in the verdict of the product this one would replace."""
-    if ctx.previous_verdict is None:
-        return None
-    for check in ctx.previous_verdict.checks:
-        if (check.name, check.amplifier) == (name, amplifier) and math.isfinite(check.value):
-            return check
-    return None
-
-
 def _ratios(one: AmplifierResidual) -> tuple[_Ratio, _Ratio, _Ratio]:
     """Columns and rows as ratios of standard deviations, blocks as reduced χ².
 
@@ -88,7 +78,7 @@ def _ratios(one: AmplifierResidual) -> tuple[_Ratio, _Ratio, _Ratio]:
     """
     rows, columns = one.values.shape
     variance, noise = one.moments.std**2, one.noise
-    profile = profiles(one.values)
+    profile = one.profiles
     means, counts = block_means(one.values, BLOCK)
     return (
         _root(
@@ -110,12 +100,13 @@ def _root(chi2: float, expected: float, lines: int) -> _Ratio:
     return _Ratio(value, math.sqrt(expected), value / math.sqrt(2 * lines))
 
 
-def _blocks(chi2: float, noise: Noise, shape: tuple[int, ...]) -> _Ratio:
+def _blocks(chi2: float, noise: FrameNoise, shape: tuple[int, ...]) -> _Ratio:
     """Row noise has as many independent values as there are rows of blocks, column noise as there are columns."""
     number = max(shape[0] * shape[1], 2)
     expected, error = noise.pixel, 2 * noise.pixel**2 / (number - 1)
-    for variance, n in ((noise.row, max(shape[0], 2)), (noise.column, max(shape[1], 2))):
-        part = BLOCK * variance * (1 - 1 / n) / (1 - 1 / number)
+    shared = max(noise.row_length / BLOCK, 1.0)
+    for variance, n in ((noise.of_rows(BLOCK), max(shape[0] / shared, 2)), (noise.column / BLOCK, max(shape[1], 2))):
+        part = BLOCK**2 * variance * (1 - 1 / n) / (1 - 1 / number)
         expected += part
         error += 2 * part**2 / (n - 1)
     return _Ratio(chi2, expected / noise.total, chi2 * math.sqrt(error) / expected)

@@ -7,22 +7,26 @@ from collections.abc import Iterator
 import numpy as np
 
 from cpp_bias.config import BiasConfig
+from cpp_bias.correlation import Correlations
 from cpp_bias.halves import Halves
 from cpp_bias.levels import exposure_checks
 from cpp_bias.limits import limits_of
+from cpp_bias.lines import CHECKS as LINE_CHECKS
+from cpp_bias.lines import Lines
 from cpp_bias.product import Bias
 from cpp_bias.residual import amplifier_residuals, live_amplifiers
+from cpp_bias.stability import LEVEL, SHIFTS, Stability
 from cpp_bias.structure import CHECKS as STRUCTURE_CHECKS
 from cpp_bias.structure import Structure
 from cpp_framework.model import AmplifierStatus, Check, Level, VerifyContext
 from cpp_framework.stats import noise_penalty
 
 PENALTY = "B4_noise_penalty"
-FROM_RESIDUALS = ("B1_level", "B2_noise", *STRUCTURE_CHECKS, "B8_corner")
+FROM_RESIDUALS = ("B1_level", "B2_noise", *STRUCTURE_CHECKS, *LINE_CHECKS, LEVEL, SHIFTS, "B8_corner")
 
 
 def verify(product: Bias, ctx: VerifyContext) -> Iterator[Check]:
-    """Yield the checks B1–B5 and B8.
+    """Yield the checks B1–B8.
 
     Parameters
     ----------
@@ -37,17 +41,25 @@ def verify(product: Bias, ctx: VerifyContext) -> Iterator[Check]:
         A dead amplifier is said once and not judged further.
     """
     assert isinstance(ctx.config, BiasConfig)
-    structure, halves = Structure(), Halves(product, ctx)
+    structure, lines, stability, correlations = Structure(), Lines(), Stability(), Correlations()
+    halves = Halves(product, ctx)
     judged: set[str] = set()
     for frame in ctx.residuals():
-        for one in amplifier_residuals(frame, product, ctx.detector):
+        amplifiers = list(amplifier_residuals(frame, product, ctx.detector))
+        for one in amplifiers:
             judged.add(one.amplifier.name)
             structure.add(one)
+            lines.add(one)
+            stability.add(one, stacked=frame.exposure.id in product.stacked)
             yield from exposure_checks(one, ctx.config, ctx)
+        correlations.add(amplifiers)
         halves.add(frame)
     yield from structure.checks(ctx)
+    yield from lines.checks(ctx)
     yield from _noise_penalty(product, ctx)
     yield from halves.checks()
+    yield from stability.checks(ctx)
+    yield from correlations.checks(ctx)
     yield from _not_judged(product, ctx, judged)
 
 

@@ -15,7 +15,7 @@ from cpp_bias.declare import BIAS
 from cpp_bias.product import Bias
 from cpp_bias.verify import verify
 
-from cpp_framework.model import Check, VerifyContext
+from cpp_framework.model import Check, Status, Verdict, VerifyContext
 from cpp_framework.stats.residuals import held_out_residual
 from cpp_framework.testing import Stack, make_stack, run_type
 from cpp_framework.testing.stacks import READ_NOISE
@@ -44,7 +44,7 @@ def noisy_stack(n: int, seed: int) -> Stack:
     return stack
 
 
-def checks_of(stack: Stack) -> list[Check]:
+def checks_of(stack: Stack, previous: list[Check] | None = None) -> list[Check]:
     product = run_type(BIAS, stack)
     assert isinstance(product, Bias)
     frames = stack.frames("bias")
@@ -59,6 +59,8 @@ def checks_of(stack: Stack) -> list[Check]:
         ),
         exposures=frames.exposures,
         gains={"A": 1.5, "B": 1.5},
+        previous_verdict=previous
+        and Verdict(id="previous", product="", digest="", type="bias", checks=tuple(previous)),
     )
     return list(verify(product, ctx))
 
@@ -80,11 +82,34 @@ def test_pulls_of_the_checks(n: int) -> None:
         assert rms > 1 - limit / math.sqrt(2) - (0.1 if name == "B5_halves_mean" else 0), (name, found)
     for name in ("B3_columns", "B3_rows", "B3_blocks"):
         assert abs(found[name][0]) < 1, (name, found)
+    mean, rms = found["B6_stability"]
+    # The scatter of a range is not quite Gaussian.
+    assert abs(mean) < limit, found
+    assert rms == pytest.approx(1, abs=limit / math.sqrt(2) + 0.03), found
+
+
+@pytest.mark.parametrize("n", [4, 10])
+def test_healthy_stacks_fail_no_check_against_the_one_before(n: int) -> None:
+    """60 stacks with noise by row, by column and in the whole amplifier; correlations by pulls: none there is."""
+    previous, correlations = None, []
+    for seed in range(60):
+        checks = checks_of(noisy_stack(n, 3000 + seed), previous)
+        assert not [check for check in checks if check.status in (Status.FAIL, Status.NOT_FINITE)]
+        assert not [check for check in checks if check.name.endswith("_line") and "no significant" not in check.reason]
+        correlations += [
+            check.value / check.error
+            for check in checks
+            if check.name == "B7_correlation" and check.error and not check.amplifier
+        ]
+        previous = checks
+    assert abs(np.mean(correlations)) < 4 / math.sqrt(60)
+    # The error is the larger of two estimates: too large by construction, never too small.
+    assert 0.4 < np.sqrt(np.mean(np.square(correlations))) < 1 + 4 / math.sqrt(120)
 
 
 @pytest.mark.parametrize("axis", [0, 1], ids=["rows", "columns"])
 def test_noise_that_lines_share_does_not_scatter_the_means_of_the_others(axis: int) -> None:
-    """Row noise moves all column means alike, column noise all row means: 5 sigma of the mean of 100 stacks."""
+    """Row noise moves all column means alike, column noise all row means: 5 sigma of the mean of 60 stacks."""
     name = ("B3_columns", "B3_rows")[axis]
     ratios = []
     for seed in range(100):

@@ -7,7 +7,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cpp_bias.examples import GAIN, HALF, NOISE, compared, example, good, produce, simulate
+from cpp_bias.examples import (
+    GAIN,
+    HALF,
+    NOISE,
+    common_noise,
+    compared,
+    example,
+    good,
+    jumping,
+    produce,
+    simulate,
+    wandering,
+)
 from cpp_bias.product import Bias
 from cpp_bias.verify import verify
 from numpy.typing import NDArray
@@ -33,6 +45,13 @@ def with_a_bad_row(image: NDArray[np.float32]) -> NDArray[np.float32]:
     return damaged
 
 
+def with_a_wave(per_row: float, per_column: float) -> Damage:
+    """Add a sinusoid of 0.7 adu to the product: it is then in every residual."""
+    y, x = np.mgrid[: 2 * HALF, : 2 * HALF]
+    wave = 0.7 * np.sin(2 * np.pi * (per_row * y + per_column * x))
+    return lambda image: image + wave.astype(np.float32)
+
+
 CONTROLS: dict[str, tuple[Damage, str]] = {
     "2 electrons too high": (lambda image: image + np.float32(2 / GAIN), "B1_level"),
     "2 electrons too low": (lambda image: image - np.float32(2 / GAIN), "B1_level"),
@@ -41,6 +60,9 @@ CONTROLS: dict[str, tuple[Damage, str]] = {
     "shifted by a column": (lambda image: np.roll(image, 1, axis=1), "B2_noise"),
     "a column lost": (without_a_column, "B3_columns"),
     "a row lost": (with_a_bad_row, "B3_rows"),
+    "a wave along the columns": (with_a_wave(0.23, 0.0), "B3_row_line"),
+    "a wave along the rows": (with_a_wave(0.0, 0.17), "B3_column_line"),
+    "a slanting wave": (with_a_wave(0.31, 0.17), "B3_stream_line"),
     "scaled by 1.5": (lambda image: image * np.float32(1.5), "B1_level"),
     "all zero": (np.zeros_like, "B1_level"),
 }
@@ -63,6 +85,20 @@ def test_damage_is_found(name: str) -> None:
     assert {one.amplifier for one in wrong} == {"A", "B"}, failures(checks)
 
 
+DISTURBANCES = {
+    "level rises by 1 adu": (wandering, "B6_stability"),
+    "steps of 4 adu in two exposures": (jumping, "B6_shifts"),
+    "noise in common": (common_noise, "B7_correlation"),
+}
+
+
+@pytest.mark.parametrize("name", DISTURBANCES)
+def test_exposures_that_misbehave_are_found(name: str) -> None:
+    disturb, check = DISTURBANCES[name]
+    wrong = {one.amplifier for one in run(*disturb()) if one.name == check and one.status == Status.FAIL}
+    assert wrong >= {"A", "B"}
+
+
 def _on(damage: Damage, product: Bias, ctx: VerifyContext) -> VerifyContext:
     """Return the context with the residuals of the damaged product."""
     damaged = replace(product, image=damage(product.image).astype(np.float32))
@@ -80,7 +116,9 @@ def test_a_dead_amplifier_is_said_once_and_not_judged() -> None:
     (dead,) = [check for check in checks if check.amplifier == "B"]
     assert dead.dead
     assert "same value" in dead.reason
-    assert {check.amplifier for check in checks} == {"A", "B"}
+    assert {check.amplifier for check in checks} == {"A", "B", ""}
+    (alone,) = [check for check in checks if check.amplifier == ""]
+    assert "no two amplifiers" in alone.skipped
     assert not failures(checks)
 
 
