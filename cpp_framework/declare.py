@@ -98,13 +98,15 @@ class Inputs:
     key : tuple of str
         Exposure fields that must agree inside one unit of work; one product is made per combination.
     minimum : int
-        Fewest exposures to work on.
+        Fewest exposures to work on; with 0 the selection may be empty, and `solve` then does not find it.
     name : str
         Name under which `solve` finds the selection; the kind if empty.
     pairing : str
         Empty, or the exposure field by which exposures are paired (``exposure_time``); `measure` then gets pairs.
     frames : bool
         Whether `solve` reads the corrected frames themselves. False when measurements are enough (PTC).
+    unless : str
+        Empty, or a type: the selection is left out where that need has a product.
     """
 
     kind: str
@@ -113,12 +115,13 @@ class Inputs:
     name: str = ""
     pairing: str = ""
     frames: bool = True
+    unless: str = ""
 
     def __post_init__(self) -> None:
         if not self.name:
             object.__setattr__(self, "name", self.kind)
-        if self.minimum < 1:
-            raise ContractError(f"inputs {self.name!r}: minimum must be at least 1, not {self.minimum}")
+        if self.minimum < 0:
+            raise ContractError(f"inputs {self.name!r}: minimum must not be negative, got {self.minimum}")
         if "detector" not in self.key:
             raise ContractError(f"inputs {self.name!r}: key must contain 'detector', got {self.key}")
 
@@ -166,9 +169,11 @@ class CalibrationType:
     examples        mapping of check name to `cpp_framework.model.CheckExample`
     ==============  =======================================================================
 
-    ``inputs_up_to`` is the last stage applied to the exposures before `measure` and `solve` see them, and
-    ``without`` names types that are not applied even if their stage is earlier. ``provides`` lists the
-    per-amplifier values other stages may take from the product (``gain``, ``read_noise``, ``full_well``).
+    The first of ``inputs`` tells products apart by its ``key``; a type made from products only (``inputs`` empty) names
+    with its own ``key`` the fields by which they are told apart, and needs at least one of what it ``requires``.
+    ``inputs_up_to`` is the last stage applied to the exposures before `measure` and `solve` see them, and ``without``
+    names types that are not applied even if their stage is earlier. ``provides`` lists the per-amplifier values other
+    stages may take from the product (``gain``, ``read_noise``, ``full_well``).
     """
 
     name: str
@@ -179,6 +184,7 @@ class CalibrationType:
     verify: str
     config: str
     inputs: tuple[Inputs, ...] = ()
+    key: tuple[str, ...] = ()
     inputs_up_to: Stage = Stage.FULL_WELL
     without: tuple[str, ...] = ()
     requires: tuple[Requires, ...] = ()
@@ -199,6 +205,8 @@ class CalibrationType:
             raise ContractError(f"type {self.name!r}: revision must be at least 1, not {self.revision}")
         if not self.inputs and not self.requires:
             raise ContractError(f"type {self.name!r} declares neither inputs nor requires: made from what?")
+        if self.inputs and self.inputs[0].minimum < 1:
+            raise ContractError(f"type {self.name!r}: its first inputs need a minimum of at least 1 exposure")
         for what in self.import_strings():
             if not re.fullmatch(r"[\w.]+:[\w.]+", what):
                 raise ContractError(f"type {self.name!r}: {what!r} is not an import string 'module:object'")

@@ -134,7 +134,8 @@ class Verdict(BaseModel):
     """All checks of one product, and the outcome computed from them.
 
     ``promised`` are the checks the type declares; one that is neither present nor excused by a NOT_RUN makes the
-    verdict INCOMPLETE. ``dead_allowed`` is how many dead amplifiers the instrument accepts.
+    verdict INCOMPLETE. ``dead_allowed`` is how many dead amplifiers the instrument accepts. ``run`` is the collection
+    of the verdicts made together, ``ci_cpv_bias/20261122T101500Z``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
@@ -149,6 +150,7 @@ class Verdict(BaseModel):
     residuals: str = Field(default="", description="how held-out residuals were made")
     created: str = ""
     software: dict[str, str] = Field(default_factory=dict)
+    run: str = Field(default="", pattern=r"^(ci_cpv_[A-Za-z0-9_]+/[0-9A-Z_]+)?$")
 
     @computed_field  # type: ignore[prop-decorator]
     @property

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cpp_framework.declare import Config
+from cpp_framework.errors import NotFoundError
 from cpp_framework.model.check import Limit, Verdict
 from cpp_framework.model.detector import Detector
 from cpp_framework.model.exposure import Exposure
-from cpp_framework.model.image import AmplifierRecord
+from cpp_framework.model.image import AmplifierRecord, Image
 from cpp_framework.model.measurement import Measurement
 from cpp_framework.model.product import Product
 
@@ -77,15 +78,25 @@ class Frames(Protocol):
 class ResidualFrame:
     """One exposure minus the stored candidate, as DESIGN §4 "Held-out residuals" defines it.
 
-    ``residual`` is float32 ``[y, x]`` in the product's unit, NaN where it cannot be judged. ``variance_factor`` is
-    what a pixel's variance must be multiplied by: n/(n−1) where the sample was used, 1 + 1/n where it was rejected
-    or the exposure is not in the stack.
+    Parameters
+    ----------
+    residual : float32 ``[y, x]``
+        In the unit of the exposure, as if it had not been in the stack; NaN where it cannot be judged.
+    variance_factor : float32 ``[y, x]``
+        What the variance of a sample must be multiplied by: 1/(1−h) where the sample was used, 1 + h where it was left
+        out or the exposure is not in the stack. For a plain mean of n, h is 1/n.
+    model : float32 ``[y, x]``
+        What the product says the exposure should be: where its signal, and so its Poisson noise, comes from.
+    scale : float
+        What the product was multiplied with for it.
     """
 
     exposure: Exposure
     residual: NDArray[np.float32]
     variance_factor: NDArray[np.float32]
     records: Mapping[str, AmplifierRecord]
+    model: NDArray[np.float32]
+    scale: float = 1.0
     held_out: bool = True
 
 
@@ -104,12 +115,24 @@ class Limits:
         return self.fail.get(check, fail), self.warn.get(check, warn)
 
 
+def no_frames(type_name: str) -> Iterator[Image]:
+    """Frames of a context without any.
+
+    Raises
+    ------
+    NotFoundError
+        Always.
+    """
+    raise NotFoundError(f"no exposures of a needed {type_name} are at hand")
+
+
 @dataclass(frozen=True)
 class VerifyContext:
     """Given to `verify`.
 
-    ``residuals()`` reads and corrects the real exposures again, one at a time. ``gains`` maps amplifiers to
-    electron/adu where known. ``previous`` is the product this one would replace, ``previous_verdict`` its verdict.
+    ``residuals()`` reads and corrects the real exposures again, one at a time; ``frames(type)`` does so for those a
+    needed product was made from, corrected as for its stack. ``gains`` maps amplifiers to electron/adu where known.
+    ``previous`` is the product this one would replace, ``previous_verdict`` its verdict.
     """
 
     detector: Detector
@@ -121,6 +144,7 @@ class VerifyContext:
     previous: Product | None = None
     previous_verdict: Verdict | None = None
     needs: Mapping[str, Product] = field(default_factory=dict)
+    frames: Callable[[str], Iterator[Image]] = no_frames
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("cpp"))
 
 

@@ -59,8 +59,7 @@ def to_hdus(product: Product) -> fits.HDUList:
         if (unit := _plane_unit(product, name)) is not None:
             hdu.header["BUNIT"] = unit
         if name == "DQ":
-            for bit in Mask:
-                hdu.header[f"DQBIT{int(bit).bit_length() - 1:02d}"] = (bit.name, MEANINGS[bit])
+            hdu.header.update(mask_cards())
         hdus.append(hdu)
     if isinstance(product, ImageProduct):
         hdus.append(_rejected_table(product))
@@ -130,6 +129,7 @@ def from_hdus(hdus: fits.HDUList, product_class: type[Product]) -> Product:
     }
     if issubclass(product_class, ImageProduct):
         fields["stacked"] = tuple(record["stacked"])
+        fields |= {name: np.array(numbers, float) for name, numbers in record.get("stack", {}).items()}
         rows = hdus["REJECTED"].data
         fields["rejected"] = np.column_stack([rows[name] for name in _REJECTED_COLUMNS]).astype(np.int32)
     found = [hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU) and hdu.name not in RESERVED_TABLES]
@@ -142,6 +142,7 @@ def from_hdus(hdus: fits.HDUList, product_class: type[Product]) -> Product:
         metrics={name: Measured.model_validate(one) for name, one in record["metrics"].items()},
         refused=record["refused"],
         tables=tables,
+        cards=record.get("cards", {}),
         header=Header.model_validate(record["header"]),
         **fields,
     )
@@ -173,6 +174,11 @@ def _check_format(record: dict[str, Any], product_class: type[Product]) -> None:
         )
 
 
+def mask_cards() -> fits.Header:
+    """Cards DQBITnn: name and meaning of every mask plane."""
+    return fits.Header([(f"DQBIT{int(bit).bit_length() - 1:02d}", bit.name, MEANINGS[bit]) for bit in Mask])
+
+
 def _native(data: np.ndarray | None) -> np.ndarray | None:
     if data is None:
         return None
@@ -197,30 +203,32 @@ def _rejected_table(product: ImageProduct) -> fits.BinTableHDU:
     hdu.header["COMMENT"] = "Each row: LENGTH samples of one exposure that the stack rejected."
     hdu.header["COMMENT"] = "Y and X0 count from 0; FITS pixel coordinates are one larger."
     for i, exposure in enumerate(product.stacked):
-        _put(hdu.header, f"EXP{i:05d}", exposure)
+        put_card(hdu.header, f"EXP{i:05d}", exposure)
     return hdu
 
 
 def _cards(product: Product, header: Header) -> fits.Header:
     cards = fits.Header()
-    _put(cards, "OBSTYPE", header.type, "calibration type")
-    _put(cards, "IMAGETYP", f"master {header.type}", header.title[:40])
-    _put(cards, "INSTRUME", header.instrument)
-    _put(cards, "DETECTOR", header.detector, "detector number")
-    _put(cards, "DETNAME", header.detector_name)
+    put_card(cards, "OBSTYPE", header.type, "calibration type")
+    put_card(cards, "IMAGETYP", f"master {header.type}", header.title[:40])
+    put_card(cards, "INSTRUME", header.instrument)
+    put_card(cards, "DETECTOR", header.detector, "detector number")
+    put_card(cards, "DETNAME", header.detector_name)
     _put_key(cards, header)
-    _put(cards, "BUNIT", product.unit)
+    put_card(cards, "BUNIT", product.unit)
     _put_times(cards, header)
-    _put(cards, "CPPID", header.id)
+    put_card(cards, "CPPID", header.id)
     if header.label:
-        _put(cards, "CPPLABEL", header.label, "label of this pass")
-    _put(cards, "CPPREV", header.revision, "revision of the calibration type")
-    _put(cards, "CPPRUN", header.run)
-    _put(cards, "CPPDIGST", header.digest)
-    _put(cards, "CPPRECIP", header.recipe)
-    _put(cards, "CPPVERS", __version__, "version of cpp-framework")
+        put_card(cards, "CPPLABEL", header.label, "label of this pass")
+    put_card(cards, "CPPREV", header.revision, "revision of the calibration type")
+    put_card(cards, "CPPRUN", header.run)
+    put_card(cards, "CPPDIGST", header.digest)
+    put_card(cards, "CPPRECIP", header.recipe)
+    put_card(cards, "CPPVERS", __version__, "version of cpp-framework")
+    for keyword, text in product.cards.items():
+        put_card(cards, keyword, text)
     if header.gain_source:
-        _put(cards, "GAINSRC", header.gain_source, "where the gains come from")
+        put_card(cards, "GAINSRC", header.gain_source, "where the gains come from")
     _put_inputs(cards, header)
     for need in header.needs:
         cards.add_history(_printable(f"used {need.type} {need.id} ({need.why})"))
@@ -234,35 +242,35 @@ def _put_key(cards: fits.Header, header: Header) -> None:
             continue
         if isinstance(value, list | tuple):
             value = " ".join(map(str, value))
-        _put(cards, field.upper()[:8], value if isinstance(value, str | int | float) else str(value))
+        put_card(cards, field.upper()[:8], value if isinstance(value, str | int | float) else str(value))
         if field == "binning":
             for card, factor in zip(("XBINNING", "YBINNING"), header.key[field], strict=True):
-                _put(cards, card, int(factor), "pixels of the detector in one of the image")
+                put_card(cards, card, int(factor), "pixels of the detector in one of the image")
 
 
 def _put_times(cards: fits.Header, header: Header) -> None:
-    _put(cards, "TIMESYS", "UTC")
+    put_card(cards, "TIMESYS", "UTC")
     instants = {"BEG": header.begin, "END": header.end, "OBS": header.begin}
     for suffix, instant in instants.items():
         if instant is not None:
-            _put(cards, f"DATE-{suffix}", to_iso(instant))
-            _put(cards, f"MJD-{suffix}", _mjd(instant))
+            put_card(cards, f"DATE-{suffix}", to_iso(instant))
+            put_card(cards, f"MJD-{suffix}", _mjd(instant))
     if header.used:
         mean = sum(record.exposure_time for record in header.used) / len(header.used)
-        _put(cards, "EXPTIME", mean, "[s] mean of the exposures used")
-    _put(cards, "DATE", header.created, "when this file was made (UTC)")
+        put_card(cards, "EXPTIME", mean, "[s] mean of the exposures used")
+    put_card(cards, "DATE", header.created, "when this file was made (UTC)")
 
 
 def _put_inputs(cards: fits.Header, header: Header) -> None:
-    _put(cards, "NCOMBINE", len(header.used), "exposures used")
+    put_card(cards, "NCOMBINE", len(header.used), "exposures used")
     for i, record in enumerate(header.used[:_MOST_CARDS]):
-        _put(cards, f"CPPIN{i:03d}", record.exposure)
+        put_card(cards, f"CPPIN{i:03d}", record.exposure)
     refused = [record for record in header.inputs if not record.used]
     for i, record in enumerate(refused[:_MOST_CARDS]):
-        _put(cards, f"CPPRF{i:03d}", record.exposure)
+        put_card(cards, f"CPPRF{i:03d}", record.exposure)
 
 
-def _put(cards: fits.Header, keyword: str, value: str | float, comment: str = "") -> None:
+def put_card(cards: fits.Header, keyword: str, value: str | float, comment: str = "") -> None:
     """Add a card; the comment only where it fits beside the value, for astropy would warn and cut it."""
     if isinstance(value, str):
         value = _printable(value)
@@ -290,9 +298,9 @@ def _mjd(tai_ns: int) -> float:
 
 def _amplifier_table(product: Product, header: Header) -> fits.BinTableHDU:
     table = Table()
-    table["NAME"] = _text(list(product.amplifiers))
-    table["STATUS"] = _text([amp.status.value for amp in product.amplifiers.values()])
-    table["REASON"] = _text([amp.reason for amp in product.amplifiers.values()])
+    table["NAME"] = text_column(list(product.amplifiers))
+    table["STATUS"] = text_column([amp.status.value for amp in product.amplifiers.values()])
+    table["REASON"] = text_column([amp.reason for amp in product.amplifiers.values()])
     quantities = dict.fromkeys(name for amp in product.amplifiers.values() for name in amp.values)
     for name in quantities:
         found = [amp.values.get(name) for amp in product.amplifiers.values()]
@@ -334,7 +342,7 @@ def _input_table(header: Header) -> Table:
     records = header.inputs
     table = Table()
     for column in ("exposure", "selection", "file", "digest", "reason"):
-        table[column.upper()] = _text([getattr(record, column) for record in records])
+        table[column.upper()] = text_column([getattr(record, column) for record in records])
     table["NUMBER"] = np.array([record.number for record in records], np.int64)
     table["USED"] = np.array([record.used for record in records], bool)
     table["EXPTIME"] = np.array([record.exposure_time for record in records], float)
@@ -342,7 +350,8 @@ def _input_table(header: Header) -> Table:
     return table
 
 
-def _text(values: Sequence[str]) -> np.ndarray:
+def text_column(values: Sequence[str]) -> np.ndarray:
+    """Texts as a column of a FITS table; what is not ASCII becomes ``?``."""
     # An empty list has no string type of its own, and FITS text is ASCII.
     if not values:
         return np.zeros(0, "U1")

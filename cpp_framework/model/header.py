@@ -36,7 +36,11 @@ class NeedRecord(_Frozen):
 
 
 class Header(_Frozen):
-    """Identity and provenance of a product. ``key`` holds what one product is made per (filter, binning …)."""
+    """Identity and provenance of a product.
+
+    ``key`` holds what one product is made per (filter, binning …), ``without`` names needs, and ``gain``, that were
+    left out on purpose.
+    """
 
     id: str
     type: str
@@ -58,6 +62,7 @@ class Header(_Frozen):
     origins: dict[str, str] = Field(default_factory=dict)
     gains: dict[str, float] = Field(default_factory=dict)
     gain_source: str = ""
+    without: tuple[str, ...] = ()
     applied: tuple[str, ...] = ()
     software: dict[str, str] = Field(default_factory=dict)
     created: str = ""

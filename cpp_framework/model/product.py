@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -21,11 +22,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from cpp_framework.errors import ContractError
+from cpp_framework.model.exposure import Exposure
 from cpp_framework.model.header import Header
 from cpp_framework.model.identity import canonical_json
 from cpp_framework.model.quantity import Measured
 
 if TYPE_CHECKING:
+    from astropy.nddata import CCDData
     from astropy.table import Table
 
 
@@ -68,6 +71,8 @@ class Product:
         Exposure id, or ``exposure/amplifier``, → why `solve` left it out. The framework copies it to the inputs.
     tables : mapping of str to astropy.table.Table
         Named tables with column units.
+    cards : mapping of str to str
+        Short texts about the whole product by FITS keyword, such as how a flat is normalised.
     """
 
     format_name: ClassVar[str] = "product"
@@ -81,12 +86,16 @@ class Product:
     metrics: Mapping[str, Measured] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
+    cards: Mapping[str, str] = field(default_factory=dict)
     header: Header | None = None
 
     def __post_init__(self) -> None:
         for array in self._arrays().values():
             array.flags.writeable = False
         self._check_fields()
+        for keyword in self.cards:
+            if not re.fullmatch(r"[A-Z][A-Z0-9_]{0,7}", keyword):
+                raise ContractError(f"card {keyword!r}: a FITS keyword has up to 8 upper-case letters, digits and '_'")
         for name, table in self.tables.items():
             if name in RESERVED_TABLES:
                 raise ContractError(f"table name {name!r}: the framework writes a table of this name itself")
@@ -142,7 +151,9 @@ class Product:
         return digest.hexdigest()
 
     def _structure(self) -> dict[str, Any]:
+        cards = {"cards": dict(self.cards)} if self.cards else {}
         return {
+            **cards,
             "format": [self.format_name, *self.format_version],
             "unit": self.unit,
             "amplifiers": {name: amp.model_dump(mode="json") for name, amp in self.amplifiers.items()},
@@ -173,8 +184,19 @@ def _canonical_column(values: NDArray[Any]) -> bytes:
 class ImageProduct(Product):
     """An image of one detector with its error, mask and used count, all ``[y, x]`` of the assembled detector.
 
-    ``rejected`` lists runs of samples the stack rejected: exposure (index into ``stacked``), y, x0, length.
-    ``stacked`` are the exposure ids of the stack, in order. The file keeps the runs as the table ``REJECTED``.
+    ``stacked`` are the exposure ids of the stack, in order. A sample of exposure k was taken to be
+    ``scales[k] · image (+ intercept) + offsets[k, amplifier]``, and the image is the mean with ``weights[k]``: for a
+    bias scales and weights are 1, a dark scales with the dark time, a flat with the level of the exposure.
+
+    Parameters
+    ----------
+    rejected : int32 array of rows
+        Runs of samples the stack left out: exposure (index into ``stacked``), y, x0, length. The file keeps them as the
+        table ``REJECTED``.
+    scales, weights : float64 array ``[exposure]``
+        One per stacked exposure; empty where all are 1.
+    offsets : float64 array ``[exposure, amplifier]``
+        What was taken off each exposure, in the unit of the samples; empty where nothing was.
     """
 
     format_name: ClassVar[str] = "image"
@@ -186,6 +208,9 @@ class ImageProduct(Product):
     used: NDArray[np.uint16]
     rejected: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 4), np.int32))
     stacked: tuple[str, ...] = ()
+    scales: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    weights: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    offsets: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
 
     def __post_init__(self) -> None:
         wanted = {"image": np.float32, "error": np.float32, "mask": np.uint32, "used": np.uint16}
@@ -198,21 +223,82 @@ class ImageProduct(Product):
                 )
         if self.rejected.dtype != np.int32 or self.rejected.shape[1:] != (4,):
             raise ContractError("ImageProduct.rejected must be int32 rows of (exposure, y, x0, length)")
+        self._check_stack()
         super().__post_init__()
+
+    def _check_stack(self) -> None:
+        count = len(self.stacked)
+        shapes = {"scales": (count,), "weights": (count,), "offsets": (count, len(self.amplifiers))}
+        for name, shape in shapes.items():
+            numbers = getattr(self, name)
+            if numbers.size and (numbers.dtype != np.float64 or numbers.shape != shape):
+                raise ContractError(
+                    f"{type(self).__name__}.{name} is {numbers.dtype} {numbers.shape}; it must be float64 {shape}"
+                )
+            if not np.all(np.isfinite(numbers)):
+                raise ContractError(f"{type(self).__name__}.{name} holds numbers that are not finite")
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         return {**self.planes(), "REJECTED": self.rejected}
 
     def _structure(self) -> dict[str, Any]:
-        return {**super()._structure(), "stacked": list(self.stacked)}
+        structure = {**super()._structure(), "stacked": list(self.stacked)}
+        stack = {name: getattr(self, name).tolist() for name in STACK_NUMBERS if getattr(self, name).size}
+        return {**structure, "stack": stack} if stack else structure
 
     def rejected_mask(self, exposure: str) -> NDArray[np.bool_]:
-        """Boolean ``[y, x]``: samples of one stacked exposure that were rejected."""
+        """Boolean ``[y, x]``: samples of one stacked exposure that were left out."""
         found = np.zeros(self.image.shape, bool)
         runs = self.rejected[self.rejected[:, 0] == self.stacked.index(exposure)]
-        for _, y, x0, length in runs:
-            found[y, x0 : x0 + length] = True
+        rows, columns = run_pixels(runs)
+        found[rows, columns] = True
         return found
+
+    def to_ccddata(self) -> CCDData:
+        """The image as astropy knows it: unit, `StdDevUncertainty`, mask (True where unusable), cards as meta.
+
+        It is a copy: the product itself never changes.
+        """
+        from astropy.nddata import CCDData, StdDevUncertainty
+        from astropy.units import Unit
+
+        from cpp_framework.model.fits import to_hdus
+        from cpp_framework.model.mask import UNUSABLE
+
+        return CCDData(
+            self.image,
+            unit=Unit(self.unit),
+            uncertainty=StdDevUncertainty(self.error, unit=Unit(self.unit)),
+            mask=(self.mask & np.uint32(UNUSABLE)) != 0,
+            meta=to_hdus(self)[0].header if self.header is not None else None,
+            copy=True,
+        )
+
+    def scale_of(self, exposure: Exposure) -> float:
+        """Scale of an exposure; NaN where the image alone does not tell it."""
+        if not self.scales.size:
+            return 1.0
+        return float(self.scales[self.stacked.index(exposure.id)]) if exposure.id in self.stacked else math.nan
+
+    def intercept(self) -> NDArray[np.float32] | None:
+        """What every exposure has whatever its scale ``[y, x]``; None where that was not fitted."""
+        return None
+
+    def factor(self, exposure: Exposure) -> NDArray[np.float32] | None:  # noqa: ARG002  (for classes that have one)
+        """Smooth factor ``[y, x]`` on the scale of one exposure; None for 1."""
+        return None
+
+
+STACK_NUMBERS = ("scales", "weights", "offsets")
+"""Numbers of an `ImageProduct` about its stacked exposures."""
+
+
+def run_pixels(runs: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows and columns of the samples in runs of ``(exposure, y, x0, length)``."""
+    lengths = runs[:, 3].astype(np.int64)
+    before = np.cumsum(lengths) - lengths
+    columns = np.repeat(runs[:, 2] - before, lengths) + np.arange(int(lengths.sum()))
+    return np.repeat(runs[:, 1].astype(np.int64), lengths), columns
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

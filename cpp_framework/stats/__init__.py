@@ -13,6 +13,8 @@ from cpp_framework.stats.deviant import (
     stack_statistics,
     used_exposures,
 )
+from cpp_framework.stats.fit_stack import FittedStack, fit_stack
+from cpp_framework.stats.frame_noise import FrameNoise
 from cpp_framework.stats.noise import StackNoise, measure_stack_noise, noise_penalty, read_noise_from_differences
 from cpp_framework.stats.robust import (
     AmplifierStatistics,
@@ -30,6 +32,8 @@ __all__ = [
     "ArrayFrames",
     "Combined",
     "Deviant",
+    "FittedStack",
+    "FrameNoise",
     "Moments",
     "Profiles",
     "StackNoise",
@@ -38,6 +42,7 @@ __all__ = [
     "clipped_moments",
     "combine",
     "find_deviant_exposures",
+    "fit_stack",
     "frame_statistics",
     "measure_stack_noise",
     "noise_penalty",

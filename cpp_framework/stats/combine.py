@@ -101,8 +101,8 @@ def combine(
     stack = _Stack(
         frames=frames,
         noise=noise,
-        used_exposures=_checked_use(frames, used_exposures),
-        weights=_checked_weights(weights, len(frames.exposures)),
+        used_exposures=checked_use(frames, used_exposures),
+        weights=checked_weights(weights, len(frames.exposures)),
         clip=clip,
         unstable_below=UNSTABLE_BELOW / sum(amp.box.width * amp.box.height for amp in detector.amplifiers),
         result=_empty(detector.shape),
@@ -115,7 +115,8 @@ def combine(
     return replace(stack.result, rejected=rejected[order])
 
 
-def _checked_use(frames: Frames, used_exposures: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+def checked_use(frames: Frames, used_exposures: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+    """Which exposures to use in which amplifier, all by default. Raises as `combine`."""
     shape = (len(frames.exposures), len(frames.detector.amplifiers))
     if shape[0] == 0:
         raise ContractError(f"there is no exposure of detector {frames.detector.name!r} to combine")
@@ -129,7 +130,8 @@ def _checked_use(frames: Frames, used_exposures: NDArray[np.bool_] | None) -> ND
     return used_exposures
 
 
-def _checked_weights(weights: Sequence[float] | None, count: int) -> NDArray[np.float64] | None:
+def checked_weights(weights: Sequence[float] | None, count: int) -> NDArray[np.float64] | None:
+    """Weights of ``count`` exposures. Raises as `combine`."""
     if weights is None:
         return None
     checked = np.asarray(weights, np.float64)
@@ -174,7 +176,7 @@ def _combine_tile(stack: _Stack, tile: tuple[int, int]) -> NDArray[np.int32]:
             continue
         inside = slice(box.y0 - tile[0], box.y1 - tile[0])
         runs.append(_combine_box(stack, np.ascontiguousarray(samples[:, inside]), which, amp.name, box))
-        _add_common_bits(masks[:, inside, box.x0 : box.x1], which, stack.result.mask[box.slices])
+        add_common_bits(masks[:, inside, box.x0 : box.x1], which, stack.result.mask[box.slices])
     return np.concatenate(runs)
 
 
@@ -204,7 +206,7 @@ def _combine_box(
     return runs
 
 
-def _add_common_bits(masks: NDArray[np.uint32], which: NDArray[np.int64], mask: NDArray[np.uint32]) -> None:
+def add_common_bits(masks: NDArray[np.uint32], which: NDArray[np.int64], mask: NDArray[np.uint32]) -> None:
     """Set in ``mask`` the bits that more than half of the exposures have."""
     union = np.zeros(mask.shape, np.uint32)
     for k in which:

@@ -23,8 +23,8 @@ def run_type(
     ----------
     calibration : CalibrationType
     stack : Stack
-        Images by the names of the type's inputs, and the products it needs; exposures of a paired selection follow
-        one another.
+        Images by the names of the type's inputs (without an optional one if it is to be absent), and the products it
+        needs; exposures of a paired selection follow one another.
     config : Config, optional
         The type's defaults if left out.
     seed : int
@@ -36,11 +36,12 @@ def run_type(
     """
     chosen = config if config is not None else load(calibration.config, wanted_by=calibration.name)()
     ctx = Context(stack.detector, seed=seed)
-    measured = {one.name: measure_all(calibration, one, stack, chosen, ctx) for one in calibration.inputs}
+    given = [one for one in calibration.inputs if one.minimum or one.name in stack.images]
+    measured = {one.name: measure_all(calibration, one, stack, chosen, ctx) for one in given}
     shared = None
     if calibration.pool:
         shared = load(calibration.pool, wanted_by=calibration.name)({stack.detector.id: measured}, chosen, ctx)
-    inputs = {one.name: stack.frames(one.name, measured[one.name], shared) for one in calibration.inputs}
+    inputs = {one.name: stack.frames(one.name, measured[one.name], shared) for one in given}
     product: Product = load(calibration.solve, wanted_by=calibration.name)(inputs, stack.needs, chosen, ctx)
     return product
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from cpp_framework.errors import ContractError, IncompatibleError
 from cpp_framework.isr.residuals import residual_frame
-from cpp_framework.model import Amplifier, Box, Detector, Exposure, Image, ImageProduct, Mask
+from cpp_framework.model import Amplifier, AmplifierResult, Box, Detector, Exposure, Image, ImageProduct, Mask
 
 SHAPE = (60, 80)
 DETECTOR = Detector("testcam", 0, "D0", 80, 60, (Amplifier("A", Box(0, 0, 40, 60)), Amplifier("B", Box(40, 0, 80, 60))))
@@ -151,3 +153,82 @@ def test_other_units_sizes_and_anonymous_images_are_refused() -> None:
     images[1].exposure = None
     with pytest.raises(ContractError, match="of which exposure"):
         residual_frame(images[1], product)
+
+
+@pytest.mark.parametrize("line", [False, True])
+def test_residuals_of_scaled_stacks_equal_those_of_a_fit_made_without_the_exposure(line: bool) -> None:
+    """The reference is numpy's least squares of the other exposures, pixel by pixel."""
+    scales, weights = np.array([10.0, 10.0, 60.0, 60.0, 300.0]), np.array([1.0, 1.0, 0.9, 0.9, 0.6])
+    rng = np.random.default_rng(3)
+    samples = (rng.normal(0, 1, (5, *SHAPE)) + 0.1 * scales[:, None, None] + 4.0 * line).astype(np.float32)
+    images = [replace_data(image, samples[k]) for k, image in enumerate(_images(5))]
+    left_out = np.zeros((5, *SHAPE), bool)
+    left_out[2, 3, 4:9] = True
+    product = _scaled(samples, scales, weights, left_out, line)
+    for k, image in enumerate(images):
+        frame = residual_frame(image, product)
+        for y, x in [(0, 0), (3, 5), (3, 8), (59, 79), (30, 41)]:
+            others = ~left_out[:, y, x] & (np.arange(5) != k)
+            design, root = _design(scales, line), np.sqrt(weights)
+            found = np.linalg.lstsq(design[others] * root[others, None], samples[others, y, x] * root[others])[0]
+            assert frame.residual[y, x] == pytest.approx(samples[k, y, x] - design[k] @ found, abs=2e-3)
+            inverse = np.linalg.inv((design[others].T * weights[others]) @ design[others])
+            assert frame.variance_factor[y, x] == pytest.approx(
+                1 + weights[k] * design[k] @ inverse @ design[k], rel=1e-3
+            )
+        assert frame.scale == scales[k]
+
+
+def test_offsets_are_taken_off_by_amplifier() -> None:
+    images = _images(3)
+    amplifiers = {"A": AmplifierResult(), "B": AmplifierResult()}
+    offsets = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    product = _stack(images, amplifiers=amplifiers, offsets=offsets, scales=np.ones(3), weights=np.ones(3))
+    plain = residual_frame(images[1], _stack(images)).residual
+    shifted = residual_frame(images[1], product).residual
+    np.testing.assert_allclose((plain - shifted)[:, :40], 3.0 * 1.5, atol=1e-5)
+    np.testing.assert_allclose((plain - shifted)[:, 40:], 4.0 * 1.5, atol=1e-5)
+
+
+def replace_data(image: Image, data: np.ndarray) -> Image:
+    return dataclasses.replace(image, data=data)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class WithZero(ImageProduct):
+    """A stack with an intercept that the test hands in."""
+
+    plane_names: ClassVar[Mapping[str, str]] = {**ImageProduct.plane_names, "zero": "ZERO"}
+    zero: np.ndarray
+
+    def intercept(self) -> np.ndarray:
+        return self.zero
+
+
+def _design(scales: np.ndarray, line: bool) -> np.ndarray:
+    return np.column_stack([scales, np.ones_like(scales)]) if line else scales[:, None]
+
+
+def _scaled(
+    samples: np.ndarray, scales: np.ndarray, weights: np.ndarray, left_out: np.ndarray, line: bool
+) -> ImageProduct:
+    """The least-squares fit of every pixel, by the normal equations."""
+    design = _design(scales, line)
+    kept = np.where(left_out, 0.0, weights[:, None, None])
+    normal = np.einsum("kyx,ki,kj->yxij", kept, design, design)
+    found = np.linalg.solve(normal, np.einsum("kyx,ki,kyx->yxi", kept, design, samples)[..., None])[..., 0]
+    runs = np.argwhere(left_out)
+    fields = {
+        "image": found[..., 0].astype(np.float32),
+        "error": np.ones(SHAPE, np.float32),
+        "mask": np.zeros(SHAPE, np.uint32),
+        "used": (~left_out).sum(axis=0).astype(np.uint16),
+        "rejected": np.column_stack([runs, np.ones(len(runs))]).astype(np.int32),
+        "stacked": tuple(f"e{k}" for k in range(5)),
+        "scales": scales,
+        "weights": weights,
+        "unit": "adu",
+    }
+    if line:
+        return WithZero(zero=found[..., 1].astype(np.float32), **fields)  # type: ignore[arg-type]
+    return ImageProduct(**fields)  # type: ignore[arg-type]

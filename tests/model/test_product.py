@@ -12,7 +12,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from cpp_framework.errors import ContractError, FormatVersionError, IncompatibleError, StoreError
-from cpp_framework.model import AmplifierResult, Header, ImageProduct, InputRecord, Measured, TableProduct
+from cpp_framework.model import AmplifierResult, Exposure, Header, ImageProduct, InputRecord, Measured, TableProduct
 from cpp_framework.model import fits as product_fits
 from cpp_framework.model.header import NeedRecord
 from cpp_framework.model.timespan import to_tai_ns
@@ -36,6 +36,10 @@ def make(**changes: Any) -> ImageProduct:
         "metrics": {"n": Measured(value=2)},
         "refused": {"e3": "level 5 adu off"},
         "tables": {"LEVELS": levels},
+        "cards": {"NORMSTAT": "mean of all good pixels"},
+        "scales": np.array([10.0, 0.1]),
+        "weights": np.array([1.0, 1 / 3]),
+        "offsets": np.array([[0.0], [-2.5]]),
     }
     return ImageProduct(**(fields | changes))
 
@@ -56,6 +60,9 @@ def test_round_trip_is_bit_for_bit(tmp_path: Path) -> None:
     assert isinstance(again, ImageProduct)
     np.testing.assert_array_equal(again.rejected, product.rejected)
     assert again.stacked == product.stacked
+    assert again.cards == product.cards
+    for name in ("scales", "weights", "offsets"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(product, name))
     assert again.header == product.header
     assert again.amplifiers == product.amplifiers
     assert again.content_digest() == product.content_digest() == product.header.digest  # type: ignore[union-attr]
@@ -227,7 +234,8 @@ def test_long_and_foreign_texts_keep_the_header_conforming(tmp_path: Path) -> No
     inputs = tuple(_record(name, 1.0) for name in names) + tuple(_record(name, 1.0, used=False) for name in names)
     need = NeedRecord(type="t", id="i", digest="d", recipe="r", why="née " * 40)
     made = header(inputs=inputs, type="t" * 40, title="a title " * 9, label="lä" * 30, needs=(need,))
-    product_fits.write(make(stacked=tuple(names)).with_header(made), tmp_path / "p.fits")
+    product = make(stacked=tuple(names), scales=np.zeros(0), weights=np.zeros(0), offsets=np.zeros((0, 0)))
+    product_fits.write(product.with_header(made), tmp_path / "p.fits")
     with fits.open(tmp_path / "p.fits", checksum=True) as hdus:
         hdus.verify("exception")
         kept = [*names[:4], "??u"]
@@ -255,3 +263,36 @@ def test_at_most_999_cards_per_sort_of_input() -> None:
 def test_notebook_text_escapes() -> None:
     product = make(amplifiers={"<A>": AmplifierResult(reason="a < b")})
     assert "&lt;A&gt;" in product._repr_html_()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"scales": np.ones(3)},
+        {"weights": np.array([1.0, np.nan])},
+        {"offsets": np.zeros((2, 3))},
+        {"scales": np.ones(2, np.float32)},
+        {"cards": {"too_long_a_word": "x"}},
+    ],
+)
+def test_numbers_and_cards_that_no_file_could_keep_are_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ContractError):
+        make(**changes)
+
+
+def test_scales_are_told_of_stacked_exposures_only() -> None:
+    product = make()
+    one = Exposure(instrument="cam", detector=0, id="e2", number=2, kind="dark", exposure_time=1.0, dark_time=1.0)
+    assert product.scale_of(one) == 0.1
+    assert np.isnan(product.scale_of(one.model_copy(update={"id": "e9"})))
+    assert make(scales=np.zeros(0)).scale_of(one) == 1.0
+
+
+def test_stack_numbers_and_cards_are_part_of_the_content() -> None:
+    digests = {
+        make().content_digest(),
+        make(scales=np.array([10.0, 0.2])).content_digest(),
+        make(weights=np.array([1.0, 0.5])).content_digest(),
+        make(cards={}).content_digest(),
+    }
+    assert len(digests) == 4
