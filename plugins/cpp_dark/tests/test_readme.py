@@ -1,0 +1,24 @@
+"""The README names every check and setting there is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from cpp_dark.config import DarkConfig
+from cpp_dark.declare import CHECKS
+from pydantic.fields import FieldInfo
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", [spec.name for spec in CHECKS])
+def test_each_check_is_described(name: str) -> None:
+    assert name in README.partition("## Checks")[2].partition("## Settings")[0]
+
+
+@pytest.mark.parametrize(("name", "field"), DarkConfig.model_fields.items())
+def test_each_setting_is_described_with_its_default(name: str, field: FieldInfo) -> None:
+    (row,) = [line for line in README.splitlines() if line.startswith(f"| `{name}`")]
+    shown = field.default if isinstance(field.default, str) else f"{field.default:g}"
+    assert shown in row
