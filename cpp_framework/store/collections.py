@@ -1,7 +1,8 @@
 """Collections, with Butler's four kinds.
 
 A run holds what one invocation made; a chain the runs of one type and label, newest first; a tagged collection what
-somebody put there; a calibration collection what is certified, each product for its range of time.
+somebody put there; a calibration collection what is certified, each product for its range of time. Verdicts have runs
+and chains of their own, ``ci_cpv_…``; what is in them as products are those the verdicts are about.
 """
 
 from __future__ import annotations
@@ -13,11 +14,23 @@ from sqlalchemy import ColumnElement, Connection, func, select
 from cpp_framework.errors import ConfigError, ConflictError
 from cpp_framework.store.clock import now_tai_ns
 from cpp_framework.store.records import Collection, CollectionKind
-from cpp_framework.store.schema import chain_member, collection, line, product, tag_member, validity
+from cpp_framework.store.schema import (
+    chain_member,
+    collection,
+    line,
+    product,
+    tag_member,
+    validity,
+    verdict,
+    verdict_run,
+)
+
+PRODUCTS, VERDICTS = "ci_cpp", "ci_cpv"
+"""How the names of runs and chains begin: of products, and of the verdicts on them."""
 
 
-def chain_name(type_name: str, label: str = "") -> str:
-    """Name of the chain of a type and label: ``ci_cpp_bias``, ``ci_cpp_ptcFirst``.
+def chain_name(type_name: str, label: str = "", content: str = PRODUCTS) -> str:
+    """Name of the chain of a type and label: ``ci_cpp_bias``, ``ci_cpp_ptcFirst``; ``ci_cpv_bias`` for verdicts.
 
     Raises
     ------
@@ -28,12 +41,12 @@ def chain_name(type_name: str, label: str = "") -> str:
         raise ConfigError(
             f"label {label!r}: use letters, digits and '_', beginning with a letter", hint="--label first"
         )
-    return f"ci_cpp_{type_name}{label[:1].upper()}{label[1:]}"
+    return f"{content}_{type_name}{label[:1].upper()}{label[1:]}"
 
 
-def start_run(connection: Connection, type_name: str, label: str, instant: str) -> str:
+def start_run(connection: Connection, chain: str, instant: str) -> str:
     """Reserve a new run, ``ci_cpp_bias/20261122T101500Z``; ``_1``, ``_2`` … follows if that second has one already."""
-    base = f"{chain_name(type_name, label)}/{instant}"
+    base = f"{chain}/{instant}"
     query = select(collection.c.name).where(collection.c.name.startswith(base, autoescape=True))
     taken = set(connection.execute(query).scalars())
     name, i = base, 0
@@ -64,7 +77,8 @@ def check_run(connection: Connection, run: str) -> None:
 def list_collections(connection: Connection) -> list[Collection]:
     """Collections that hold something: runs in order of creation, then chains."""
     counts = connection.execute(select(product.c.run, func.count()).group_by(product.c.run))
-    runs: dict[str, int] = {row[0]: row[1] for row in counts}
+    judged = connection.execute(select(verdict_run.c.run, func.count()).group_by(verdict_run.c.run))
+    runs: dict[str, int] = {row[0]: row[1] for row in [*counts, *judged]}
     members: dict[str, list[str]] = {}
     for row in connection.execute(select(chain_member).order_by(chain_member.c.position.desc())):
         members.setdefault(row.chain, []).append(row.member)
@@ -117,7 +131,7 @@ def check_name(connection: Connection, name: str, kind: CollectionKind) -> bool:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_+./-]{0,99}", name) or ".." in name or name.endswith("/"):
         raise ConfigError(f"{name!r} is no name for a collection", hint="letters, digits and '_ + - . /', at most 100")
     there = kind_of(connection, name)
-    if there not in (None, kind) or (there is None and name.startswith("ci_cpp_")):
+    if there not in (None, kind) or (there is None and name.startswith((f"{PRODUCTS}_", f"{VERDICTS}_"))):
         what = f"is a collection of kind {there} already" if there else "begins like the runs cpp makes itself"
         raise ConflictError(f"{name!r} {what}; kind {kind} is wanted", hint="choose another name")
     return there is not None
@@ -132,7 +146,9 @@ def members(connection: Connection, name: str) -> ColumnElement[bool]:
         valid = select(validity.c.product).join(line, line.c.sequence == validity.c.line)
         return product.c.id.in_(valid.where(line.c.collection == name))
     chained = select(chain_member.c.member).where(chain_member.c.chain == name)
-    return (product.c.run == name) | product.c.run.in_(chained)
+    judged = select(verdict.c.product).join(verdict_run, verdict_run.c.verdict == verdict.c.id)
+    judged = judged.where((verdict_run.c.run == name) | verdict_run.c.run.in_(chained))
+    return (product.c.run == name) | product.c.run.in_(chained) | product.c.id.in_(judged)
 
 
 def _counts_of_chosen(connection: Connection) -> dict[str, int]:

@@ -25,7 +25,13 @@ class ProductStore(StoreBase):
     def new_run(self, type_name: str, label: str = "") -> str:
         """Reserve the name of a new run, ``ci_cpp_bias/20261122T101500Z``; it is visible with its first product."""
         with self._database.write() as connection:
-            return collections.start_run(connection, type_name, label, now_compact())
+            return collections.start_run(connection, collections.chain_name(type_name, label), now_compact())
+
+    def new_verdict_run(self, type_name: str, label: str = "") -> str:
+        """Reserve the name of a new run of verdicts, ``ci_cpv_bias/20261122T101500Z``; visible with its first one."""
+        chain = collections.chain_name(type_name, label, collections.VERDICTS)
+        with self._database.write() as connection:
+            return collections.start_run(connection, chain, now_compact())
 
     def put(self, staged: Path, header: Header) -> ProductRecord:
         """Publish one product file and register it. See `put_all`."""

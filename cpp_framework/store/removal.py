@@ -17,7 +17,7 @@ from cpp_framework.model.identity import parse_json
 from cpp_framework.store import ledger, products
 from cpp_framework.store.clock import now_tai_ns
 from cpp_framework.store.records import ProductRecord
-from cpp_framework.store.schema import product, product_input, product_need, trash, verdict, verdict_check
+from cpp_framework.store.schema import product, product_input, product_need, trash, verdict, verdict_check, verdict_run
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ def bury(connection: Connection, record: ProductRecord) -> Tombstone:
     stone = Tombstone(record.id, (record.path, *paths))
     for table, condition in (
         (verdict_check, verdict_check.c.verdict.in_(select(verdict.c.id).where(its_verdicts))),
+        (verdict_run, verdict_run.c.verdict.in_(select(verdict.c.id).where(its_verdicts))),
         (verdict, its_verdicts),
         (product_input, product_input.c.product == record.id),
         (product_need, product_need.c.product == record.id),

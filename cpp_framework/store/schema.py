@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import SchemaItem
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 _INTEGER = BigInteger().with_variant(Integer, "sqlite")
 """64 bits everywhere: in SQLite every INTEGER is, in PostgreSQL only BIGINT is."""
@@ -192,6 +192,14 @@ verdict_check = _table(
     ForeignKeyConstraint(["verdict"], ["verdict.id"]),
     Index("verdict_check_by_name", "name"),
 )
+
+verdict_run = _table(
+    "verdict_run",
+    _text("verdict", ForeignKey("verdict.id"), primary_key=True),
+    _text("run", ForeignKey("collection.name")),
+    Index("verdict_run_by_run", "run"),
+)
+"""The run a verdict was made in, ``ci_cpv_bias/20261122T101500Z``; verdicts of format 2 and before are in none."""
 
 line = _table(
     "line",

@@ -80,7 +80,12 @@ def _to_2(connection: Connection) -> None:
     schema.metadata.create_all(connection, tables=added)
 
 
-STEPS: dict[int, Callable[[Connection], None]] = {1: _to_2}
+def _to_3(connection: Connection) -> None:
+    """Format 3 adds the runs of verdicts; the verdicts there are stay in none."""
+    schema.metadata.create_all(connection, tables=[schema.verdict_run])
+
+
+STEPS: dict[int, Callable[[Connection], None]] = {1: _to_2, 2: _to_3}
 """From each older format to the next one. A step never changes once its format is released."""
 
 

@@ -9,10 +9,11 @@ from sqlalchemy import Connection, select
 
 from cpp_framework.model.check import Verdict
 from cpp_framework.model.identity import parse_json
+from cpp_framework.store import collections
 from cpp_framework.store.clock import now_tai_ns
 from cpp_framework.store.records import ProductRecord, short_of
 from cpp_framework.store.schema import verdict as verdict_table
-from cpp_framework.store.schema import verdict_check
+from cpp_framework.store.schema import verdict_check, verdict_run
 
 _COMPUTED = {"outcome": True, "checks": {"__all__": {"status"}}}
 """Fields a verdict computes: in the file for people, never read back."""
@@ -62,7 +63,13 @@ def same_verdict(stored: Verdict, text: str) -> bool:
 
 
 def insert(connection: Connection, verdict: Verdict, path: str) -> None:
-    """Write the rows of a verdict."""
+    """Write the rows of a verdict, and put it into the run it was made in.
+
+    Raises
+    ------
+    ConflictError
+        A collection of another kind has the name of its run.
+    """
     row = {
         "id": verdict.id,
         "product": verdict.product,
@@ -73,6 +80,10 @@ def insert(connection: Connection, verdict: Verdict, path: str) -> None:
         "document": verdict.model_dump_json(exclude=_COMPUTED),  # type: ignore[arg-type]
     }
     connection.execute(verdict_table.insert(), row)
+    if verdict.run:
+        collections.ensure_run(connection, verdict.run)
+        connection.execute(verdict_run.insert(), {"verdict": verdict.id, "run": verdict.run})
+        collections.add_to_chain(connection, verdict.run)
     checks = [
         {
             "verdict": verdict.id,

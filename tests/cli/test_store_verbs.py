@@ -235,13 +235,13 @@ def test_upgrade_of_an_older_index(run: Run, tmp_path: Path) -> None:
         assert "index format 1" in err
         assert "hint: cpp store upgrade" in err
     code, out, err = run("cpp store upgrade")
-    assert (code, out) == (0, "upgraded the index from format 1 to 2\n")
+    assert (code, out) == (0, "upgraded the index from format 1 to 3\n")
     assert f"{tmp_path / 'repo' / REGISTRY}.format1-" in err
     assert run("cpp store verify")[0] == 0
     code, out, _ = run("cpp store upgrade")
-    assert (code, out) == (0, "the index has format 2 already, the one this version works with\n")
+    assert (code, out) == (0, "the index has format 3 already, the one this version works with\n")
     code, out, _ = run("cpp store upgrade --json")
-    assert json.loads(out) == {"format": 1, "before": 2, "after": 2, "copy": None}
+    assert json.loads(out) == {"format": 1, "before": 3, "after": 3, "copy": None}
 
 
 def test_upgrade_outside_a_repository_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -221,12 +221,12 @@ def put_real(make_header: Callable[..., Header]) -> Put:
 def put_verdict() -> Put:
     """Put a verdict on a product: PASS, or FAIL because of the check ``B1_level`` (with a check that is not finite)."""
 
-    def make(store: Store, record: Any, good: bool = True) -> Verdict:
+    def make(store: Store, record: Any, good: bool = True, run: str = "") -> Verdict:
         checks = [Check(name="B1_level", level=Level.DETECTOR, value=1.0 if good else 9.0, fail=Limit(high=5.0))]
         checks += [] if good else [Check(name="B2_noise", level=Level.AMPLIFIER, amplifier="A", value=math.nan)]
         verdict = Verdict(
             id=new_id(), product=record.id, digest=record.digest, type=record.type, checks=tuple(checks),
-            promised=("B1_level",), created="2026-11-23T00:00:00",
+            promised=("B1_level",), created="2026-11-23T00:00:00", run=run,
         )  # fmt: skip
         store.put_verdict(verdict)
         return verdict
