@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from itertools import groupby
 
 from cpp_framework.camera.instrument import Instrument
 from cpp_framework.camera.raw import RawFrame
 from cpp_framework.declare import Config, Corrector, Reach, Stage, load
 from cpp_framework.errors import ContractError, IncompatibleError
 from cpp_framework.isr.assemble import assemble, finish
+from cpp_framework.isr.blocks import ROWWISE, Action, apply_by_rows
 from cpp_framework.isr.compatible import fitted
-from cpp_framework.isr.gain import apply_gains, resolve_gains
+from cpp_framework.isr.gain import NO_GAIN_STAGE, Gains, apply_gains, resolve_gains
+from cpp_framework.isr.shared_errors import Subtracted, count_once
 from cpp_framework.isr.variance import add_poisson, start_variance
 from cpp_framework.model.exposure import Exposure
 from cpp_framework.model.image import Image
@@ -48,6 +49,8 @@ class Chain:
         Products by type that may provide gains, best first.
     read_noise : mapping of str to float, optional
         Read noise by amplifier [adu], for the variance where there is no overscan.
+    gain_stage : bool, optional
+        Whether to apply gains at all; without, the image stays in ADU.
     threads : int, optional
         How many amplifiers to correct at once; more than one only where no other process works beside.
 
@@ -66,6 +69,7 @@ class Chain:
         *,
         providers: Mapping[str, Product] | None = None,
         read_noise: Mapping[str, float] | None = None,
+        gain_stage: bool = True,
         threads: int = 1,
     ) -> None:
         for step in steps:
@@ -78,7 +82,7 @@ class Chain:
         self.detector = instrument.detector(detector_id)
         self.up_to = up_to
         self.steps = sorted((step for step in steps if step.corrector.stage <= up_to), key=lambda s: s.corrector.stage)
-        self.gains = resolve_gains(self.detector, providers or {})
+        self.gains = resolve_gains(self.detector, providers or {}) if gain_stage else Gains(source=NO_GAIN_STAGE)
         self._read_noise = dict(read_noise or {})
         self._threads = threads
 
@@ -123,38 +127,42 @@ class Chain:
         between = any(step.corrector.stage < Stage.PARALLEL_OVERSCAN for step in self.steps)
         image = assemble(raw, self.up_to, fused=not between, threads=self._threads)
         image.exposure = exposure or raw.exposure
-        for stage in Stage:
-            if stage > self.up_to:
-                break
-            if stage == Stage.PARALLEL_OVERSCAN and between:
-                finish(image, raw, self.up_to)
-            if stage == Stage.GAIN:
-                if image.variance is not None:
-                    self._add_poisson(image)
-                apply_gains(image, self.gains)
-            for step in self.steps:
-                if step.corrector.stage == stage:
-                    self._apply(step, image)
-            if stage == Stage.FULL_WELL and variance:
-                start_variance(image, self._read_noise)
-        if image.variance is not None and self.up_to < Stage.GAIN:
+        self._apply_stages(image, Stage.ADC_SATURATION, Stage.PARALLEL_OVERSCAN)
+        if between and self.up_to >= Stage.PARALLEL_OVERSCAN:
+            finish(image, raw, self.up_to)
+        self._apply_stages(image, Stage.PARALLEL_OVERSCAN, Stage.BIAS)
+        if variance and self.up_to >= Stage.FULL_WELL:
+            start_variance(image, self._read_noise)
+        self._apply_stages(image, Stage.BIAS, Stage.GAIN)
+        if image.variance is not None:
             self._add_poisson(image)
+        if self.up_to >= Stage.GAIN:
+            apply_gains(image, self.gains)
+        self._apply_stages(image, Stage.GAIN, max(Stage) + 1)
         return image
 
     def _add_poisson(self, image: Image) -> None:
         subtracted = any(step.corrector.stage == Stage.BIAS for step in self.steps)
-        add_poisson(image, self.gains, zero_removed=subtracted)
+        add_poisson(image, self.gains, zero_removed=subtracted, threads=self._threads)
 
-    def _apply(self, step: Step, image: Image) -> None:
-        corrector = step.corrector
-        function = load(corrector.function, wanted_by=f"type {step.type_name}")
-        shape = image.data.shape
-        function(image, fitted(step.product, image, self.detector), step.config)
-        if image.data.dtype != np.float32 or image.data.shape != shape:
-            raise ContractError(
-                f"type {step.type_name!r}: {corrector.function} left data of {image.data.dtype} {image.data.shape}; "
-                f"a corrector must keep float32 {shape}"
-            )
+    def _apply_stages(self, image: Image, first: Stage, end: int) -> None:
+        """Apply the steps of the stages from ``first`` on and before ``end``."""
+        steps = [step for step in self.steps if first <= step.corrector.stage < end]
+        for by_rows, together in groupby(steps, lambda step: step.corrector.reach in ROWWISE):
+            actions = [self._action(step, image) for step in together]
+            if by_rows:
+                apply_by_rows(actions, image, self._threads)
+                continue
+            for action in actions:
+                action.apply(image)
+
+    def _action(self, step: Step, image: Image) -> Action:
+        """A step with its product as this image needs it."""
+        earlier = [Subtracted(one.product, one.corrector.stage) for one in self.steps[: self.steps.index(step)]]
+        count_once(image, Subtracted(step.product, step.corrector.stage), earlier)
         header = step.product.header
         identity = header.id if header is not None else "without identity"
-        image.applied.append(f"{corrector.stage.name.lower().replace('_', ' ')}: {step.type_name} {identity}")
+        name = f"type {step.type_name!r}: {step.corrector.function}"
+        line = f"{step.corrector.stage.name.lower().replace('_', ' ')}: {step.type_name} {identity}"
+        function = load(step.corrector.function, wanted_by=f"type {step.type_name}")
+        return Action(function, fitted(step.product, image, self.detector), step.config, name, line)

@@ -88,7 +88,7 @@ def _sized(name: str, product: P, image: Image, whole: Detector) -> P:
         return product
     shape = product.mask.shape
     if image.window is not None and shape == whole.shape:
-        return _cropped(product, image.window)
+        return cropped(product, image.window)
     if shape != image.data.shape:
         raise IncompatibleError(f"{name} has {_pixels(shape)}, the image {_pixels(image.data.shape)}")
     if image.window is not None and product.header is not None and image.exposure is not None:
@@ -98,14 +98,15 @@ def _sized(name: str, product: P, image: Image, whole: Detector) -> P:
     return product
 
 
-def _cropped(product: P, window: Box) -> P:
+def cropped(product: P, window: Box) -> P:
+    """The part of an image or region product that lies in a window of its pixels."""
     planes = {attribute: getattr(product, attribute) for attribute in product.plane_names}
     shape = planes["mask"].shape
-    cropped: dict[str, Any] = {name: plane[window.slices] for name, plane in planes.items() if plane.shape == shape}
+    parts: dict[str, Any] = {name: plane[window.slices] for name, plane in planes.items() if plane.shape == shape}
     if isinstance(product, ImageProduct):
         # Runs of rejected samples are only for verification, which never crops.
-        cropped["rejected"] = np.zeros((0, 4), np.int32)
-    return dataclasses.replace(product, **cropped)
+        parts["rejected"] = np.zeros((0, 4), np.int32)
+    return dataclasses.replace(product, **parts)
 
 
 def _pixels(shape: tuple[int, ...]) -> str:

@@ -13,6 +13,8 @@ from cpp_framework.model.image import Image
 from cpp_framework.model.mask import Mask
 from cpp_framework.model.product import Product
 
+NO_GAIN_STAGE = "the gain stage was left out on request"
+
 
 @dataclass(frozen=True)
 class Gains:
