@@ -23,13 +23,14 @@ test: $(READY)   ## all tests
 check: $(READY)   ## style, types, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy cpp_framework plugins/cpp_bias/cpp_bias plugins/cpp_butler/cpp_butler examples/third_party_plugin/cpp_noise_spectrum
+	$(BIN)/mypy cpp_framework plugins/cpp_bias/cpp_bias plugins/cpp_dark/cpp_dark plugins/cpp_flat/cpp_flat plugins/cpp_butler/cpp_butler plugins/cpp_defects/cpp_defects examples/third_party_plugin/cpp_noise_spectrum
 	$(BIN)/lint-imports
 
 bench: $(READY)   ## benchmarks, side by side with ccdproc and astropy
 	$(BIN)/python -m pip install --quiet -r benchmarks/requirements.txt
 	$(BIN)/python benchmarks/bench_combine.py
 	$(BIN)/python benchmarks/bench_correct.py
+	$(BIN)/python benchmarks/bench_defects.py
 	$(BIN)/python benchmarks/bench_produce.py
 	$(BIN)/python benchmarks/bench_memory.py
 	$(BIN)/python benchmarks/bench_headers.py

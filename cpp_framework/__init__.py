@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from cpp_framework._version import __version__
 
-__all__ = ["Repository", "Request", "__version__", "in_memory", "open"]
+__all__ = ["Repository", "Request", "__version__", "in_memory", "open", "read_calibrated"]
 
 if TYPE_CHECKING:
-    from cpp_framework.api import Repository, in_memory, open
+    from cpp_framework.api import Repository, in_memory, open, read_calibrated
     from cpp_framework.plan import Request
 
 

@@ -9,8 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cpp_framework.apply.calibrated import read_calibrated as read_calibrated
 from cpp_framework.camera.catalogue import instrument_text, load_instrument, parse_instrument, read_instrument
 from cpp_framework.camera.instrument import Instrument
+from cpp_framework.campaign import Campaign, CampaignPlan, plan_campaign
 from cpp_framework.declare import load
 from cpp_framework.errors import BundleError, NotFoundError, StoreError
 from cpp_framework.execute import Workers
@@ -32,6 +34,8 @@ from cpp_framework.store.clock import now_tai_ns
 from cpp_framework.store.locate import find_repository
 
 if TYPE_CHECKING:
+    from cpp_framework.apply.request import Applied, ApplyPlan, ApplyRequest
+    from cpp_framework.campaign import CampaignReport
     from cpp_framework.run.results import Progress, UnitResult
 
 
@@ -100,6 +104,36 @@ class Repository:
         wanted = parse_filters(filters)
         return [stored for stored in self.store.exposures() if all(matches(one, stored.exposure) for one in wanted)]
 
+    def plan_campaign(self, campaign: Campaign) -> CampaignPlan:
+        """Say what a campaign would do, pass by pass, without doing it. Raises as `cpp_framework.campaign.plan`."""
+        return plan_campaign(campaign, self.store, cache(self.instrument), self.plugins)
+
+    def run_campaign(
+        self,
+        campaign: Campaign | CampaignPlan,
+        *,
+        jobs: int = 0,
+        memory: str = "",
+        executor: str | Executor = "",
+        command: str = "",
+        progress: Callable[[Progress], None] = lambda _: None,
+        interrupted: Callable[[], bool] = lambda: False,
+    ) -> CampaignReport:
+        """Make, verify and certify what the passes of a campaign ask for. Parameters as of `produce`."""
+        from cpp_framework.campaign.execute import CampaignRun
+        from cpp_framework.run.budget import Budget, parse_memory
+        from cpp_framework.run.leftovers import clear_leftovers
+
+        plan = campaign if isinstance(campaign, CampaignPlan) else self.plan_campaign(campaign)
+        budget = Budget(parse_memory(memory), jobs or _cpus())
+        clear_leftovers(self.store.root)
+        place = (self.store, cache(self.instrument), self.plugins)
+        with Workers(budget.jobs, executor, self.plugins.offers("cpp_executors")) as workers:
+            run = CampaignRun(
+                plan, *place, workers, budget, command=command, progress=progress, interrupted=interrupted
+            )
+            return run.run()
+
     def plan(self, request: Request) -> Plan:
         """Say what a request would do, without doing it."""
         return make_plan(request, self.store, cache(self.instrument), self.plugins)
@@ -160,11 +194,51 @@ class Repository:
                 interrupted=interrupted,
             ).run()
 
+    def plan_apply(
+        self, raws: Iterable[Path | str], output: Path | str, request: ApplyRequest | None = None
+    ) -> ApplyPlan:
+        """Say what `apply` would apply to which exposures: raw files, folders of them, exposure ids."""
+        from cpp_framework.apply.choose import make_apply_plan
+
+        names = [str(one) for one in raws]
+        return make_apply_plan(names, Path(output), request, self.store, cache(self.instrument), self.plugins)
+
+    def apply(
+        self,
+        raws: Iterable[Path | str] | ApplyPlan,
+        output: Path | str = "",
+        request: ApplyRequest | None = None,
+        *,
+        jobs: int = 0,
+        executor: str | Executor = "",
+        **options: Any,
+    ) -> list[Applied]:
+        """Write calibrated images of raw exposures into a folder; `read_calibrated` reads them.
+
+        ``raws``, ``output`` and ``request`` as for `plan_apply`, or a plan it made instead of the three; ``options`` as
+        for `run_apply_plan`.
+        """
+        from cpp_framework.apply.engine import run_apply_plan
+        from cpp_framework.apply.request import ApplyPlan
+
+        plan = raws if isinstance(raws, ApplyPlan) else self.plan_apply(raws, output, request)
+        at_once = jobs or _cpus()
+        with Workers(min(at_once, len(plan.targets) or 1), executor, self.plugins.offers("cpp_executors")) as workers:
+            return run_apply_plan(plan, cache(self.instrument), workers, at_once, **options)
+
     def verify(self, product: str) -> Verdict:
         """Verify a stored product (id, digest, prefix or ``last``) on its exposures, and store the verdict."""
+        return self.verify_all([product])[0]
+
+    def verify_all(self, products: Sequence[str]) -> list[Verdict]:
+        """Verify stored products; the verdicts on those of one type and label are one run, ``ci_cpv_bias/…``."""
         from cpp_framework.verify.engine import verify_product
 
-        return verify_product(self.store.product(product), self.store, self.instrument, self.plugins)
+        run = cache(self.store.new_verdict_run)
+        records = [self.store.product(one) for one in products]
+        return [
+            verify_product(one, self.store, self.instrument, self.plugins, run(one.type, one.label)) for one in records
+        ]
 
     def product(self, prefix: str) -> Product:
         """Read a stored product by id, digest, beginning or end of an id, or ``last``.

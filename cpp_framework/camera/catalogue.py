@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from cpp_framework.camera.header import HeaderMap
 from cpp_framework.camera.instrument import Instrument
-from cpp_framework.camera.yaml_file import YamlFile, parse_yaml, read_yaml
-from cpp_framework.config.suggest import did_you_mean, shortened
+from cpp_framework.config.suggest import did_you_mean
 from cpp_framework.config.text_file import read_text
+from cpp_framework.config.yaml_file import Wanted, YamlFile, parse_yaml, problems, read_yaml
 from cpp_framework.errors import InstrumentError, NotFoundError
 from cpp_framework.plugins import installed
 
 _SUFFIXES = (".yaml", ".yml")
-_MOST_PROBLEMS = 50
-"""Problems listed of one file: who has more has given the wrong file."""
+_FILE = Wanted(
+    InstrumentError,
+    unreadable="`cpp instrument list` lists the cameras",
+    example="`cpp instrument show simcam` shows one",
+)
 
 
 def shipped_names() -> tuple[str, ...]:
@@ -67,12 +68,12 @@ def read_instrument(path: str | Path) -> Instrument:
         The file is unreadable, not YAML, or says something impossible. Every problem is listed as ``file:line``,
         unknown keys with the nearest known one.
     """
-    return _validated(read_yaml(Path(path)))
+    return _validated(read_yaml(Path(path), _FILE))
 
 
 def parse_instrument(text: str, name: str = "instrument") -> Instrument:
     """Validate the text of an instrument file. Raises as `read_instrument`."""
-    return _validated(parse_yaml(text, name))
+    return _validated(parse_yaml(text, name, _FILE))
 
 
 def _shipped() -> dict[str, Path]:
@@ -110,65 +111,17 @@ def _inside_package(name: str, where: str) -> Path:
 
 
 def _validated(file: YamlFile) -> Instrument:
-    problems: list[tuple[int, str]] = []
+    wrong: list[tuple[int, str]] = []
     instrument = None
     try:
         instrument = Instrument.model_validate(file.data)
     except ValidationError as error:
-        problems += _problems(file, error, Instrument, ())
+        wrong += problems(file, error, Instrument)
     try:
         HeaderMap.model_validate(file.data.get("header") or {})
     except ValidationError as error:
-        problems += _problems(file, error, HeaderMap, ("header",))
-    if problems or instrument is None:
-        lines = [f"{file.name}:{line}: {text}" for line, text in sorted(problems)]
+        wrong += problems(file, error, HeaderMap, ("header",))
+    if wrong or instrument is None:
+        lines = [f"{file.name}:{line}: {text}" for line, text in sorted(wrong)]
         raise InstrumentError("\n".join(lines), hint="`cpp instrument show simcam` shows a complete file")
     return instrument
-
-
-def _problems(
-    file: YamlFile, error: ValidationError, model: type[BaseModel], prefix: tuple[str, ...]
-) -> list[tuple[int, str]]:
-    """Problems pydantic found, as line and sentence."""
-    found = []
-    for one in error.errors(include_url=False)[:_MOST_PROBLEMS]:
-        if one["type"] == "too_short" and one["input"]:
-            continue  # pydantic counts only the valid items; what is wrong with the others is in this list too
-        location = (*prefix, *one["loc"])
-        found.append((file.line(location), f"{_dotted(location)}: {_sentence(one, model)}"))
-    return found
-
-
-def _dotted(location: tuple[str | int, ...]) -> str:
-    text = ""
-    for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return text.lstrip(".") or "file"
-
-
-def _sentence(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
-    if problem["type"] == "extra_forbidden":
-        known = _fields_at(model, problem["loc"][:-1])
-        return f"unknown key; {did_you_mean(str(problem['loc'][-1]), known)}"
-    if problem["type"] == "missing":
-        return "is needed and not there"
-    if problem["type"] == "string_type" and isinstance(problem["input"], list):
-        return "expected text; a section needs quotes: '[1:1024,1:2048]'"
-    text = str(problem["msg"]).removeprefix("Value error, ")
-    shown = "" if isinstance(problem["input"], dict | list) else f" (found {shortened(problem['input'])})"
-    return text[:1].lower() + text[1:] + shown
-
-
-def _fields_at(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
-    """Names of the fields of the model that lies at ``location`` inside ``model``."""
-    for part in location:
-        if isinstance(part, str) and part in model.model_fields:
-            model = _model_inside(model.model_fields[part].annotation) or model
-    return list(model.model_fields)
-
-
-def _model_inside(annotation: Any) -> type[BaseModel] | None:
-    """The pydantic model an annotation is about (``tuple[Model, ...]``, ``Model | None``, ``Mapping[str, Model]``)."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for inner in get_args(annotation) if (found := _model_inside(inner))), None)

@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from cpp_framework.errors import InstrumentError, NotFoundError
 from cpp_framework.model.detector import Amplifier, Detector
@@ -85,18 +93,40 @@ class AmplifierLayout(_Strict):
 
 
 class OverscanRule(_Strict):
-    """How one direction of overscan is used. Skipped lines are counted from the data (leading) and the far end."""
+    """How one direction of overscan is used. Skipped lines are counted from the data (leading) and the far end.
 
-    method: Literal["median_per_line", "mean_per_line", "median", "mean", "none"] = "median_per_line"
+    A ``spline`` is a smooth function of the row: less noise than a level of each row's own, but a level that jumps from
+    row to row, or drifts within ``knots`` rows, stays in the data.
+    """
+
+    method: Literal["median_per_line", "mean_per_line", "spline", "median", "mean", "none"] = "median_per_line"
     skip_leading: int = Field(default=3, ge=0)
     skip_trailing: int = Field(default=0, ge=0)
+    knots: int | None = Field(default=None, ge=4, description="lines from one knot of a spline to the next")
+
+    @model_validator(mode="after")
+    def _knots_are_of_splines(self) -> Self:
+        if (self.method == "spline") != (self.knots is not None):
+            raise ValueError("method spline, and only it, needs knots: the lines from one knot to the next, like 30")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_does_not_apply(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Rules of the other methods keep the recipe digests they have had.
+        return {name: value for name, value in serialize(self).items() if value is not None}
 
 
 class OverscanRules(_Strict):
-    """Serial overscan is taken per row; parallel overscan per column or as one number."""
+    """Serial overscan is taken per row or as a smooth function of it; parallel overscan per column or as one number."""
 
     serial: OverscanRule = OverscanRule()
     parallel: OverscanRule = OverscanRule(method="none")
+
+    @model_validator(mode="after")
+    def _columns_are_not_smooth(self) -> Self:
+        if self.parallel.method == "spline":
+            raise ValueError("method spline is for serial overscan: columns have levels of their own")
+        return self
 
 
 class DetectorLayout(_Strict):

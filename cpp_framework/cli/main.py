@@ -18,7 +18,7 @@ from cpp_framework.errors import CppError, printable
 from cpp_framework.plugins import installed
 
 VERBS = (
-    "init", "ingest", "find", "flag", "plan", "produce", "verify", "certify", "show", "explain",
+    "init", "ingest", "find", "flag", "plan", "produce", "run", "verify", "certify", "apply", "show", "explain",
     "export", "import_bundle", "doctor", "store", "instrument", "plugins", "sim",
 )  # fmt: skip
 

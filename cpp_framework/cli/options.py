@@ -37,6 +37,10 @@ ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="YAML file with settings.", exists=True, dir_okay=False)
 ]
 UseOption = Annotated[list[str] | None, typer.Option("--use", help="Product for a need: TYPE=ID (repeatable).")]
+WithoutOption = Annotated[
+    list[str] | None,
+    typer.Option("--without", help="Leave out this need (a type), or 'gain' for the gain stage (repeatable)."),
+]
 UncertifiedOption = Annotated[
     bool, typer.Option("--allow-uncertified", help="Serve needs with the newest verified product.")
 ]
@@ -74,6 +78,7 @@ def make_request(
     allow_uncertified: bool,
     collection: str = "",
     at: str = "",
+    without: list[str] | None = None,
 ) -> Request:
     """Gather a request from the options of `plan` and `produce`."""
     from cpp_framework.model.timespan import parse_instant
@@ -90,7 +95,8 @@ def make_request(
         exclude=tuple(exclude or ()),
         settings=tuple(settings or ()),
         config_file=config,
-        use=dict(_pair(one) for one in use or ()),
+        use=parse_use(use),
+        without=tuple(without or ()),
         allow_uncertified=allow_uncertified,
         collection=collection,
         at=parse_instant(at) if at else None,
@@ -102,6 +108,11 @@ def _night(text: str) -> str:
         return datetime.strptime(text.replace("-", ""), "%Y%m%d").strftime("%Y%m%d")
     except ValueError as error:
         raise ConfigError(f"--night {text!r} is not a day", hint="write it as 2026-11-22") from error
+
+
+def parse_use(use: list[str] | None) -> dict[str, str]:
+    """Products by type from texts ``TYPE=ID``."""
+    return dict(_pair(one) for one in use or ())
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -32,6 +32,7 @@ def register(app: typer.Typer) -> None:
         allow_uncertified: options.UncertifiedOption = False,
         collection: options.CollectionOption = "",
         at: options.AtOption = "",
+        without: options.WithoutOption = None,
         repo: options.RepoOption = None,
         as_json: options.JsonOption = False,
     ) -> None:
@@ -53,6 +54,7 @@ def register(app: typer.Typer) -> None:
             allow_uncertified,
             collection,
             at,
+            without,
         )
         planned = options.open_repository(repo).plan(request)
         if as_json:

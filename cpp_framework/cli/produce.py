@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cpp_framework.cli import options
+from cpp_framework.cli import campaigns, options
+from cpp_framework.cli.making import (
+    INTERRUPTED,
+    ExecutorOption,
+    JobsOption,
+    Making,
+    MemoryOption,
+    progress,
+)
 from cpp_framework.cli.output import print_json, print_table, say
+from cpp_framework.errors import ConfigError
 
 if TYPE_CHECKING:
+    from cpp_framework.api import Repository
+    from cpp_framework.plan import Request
     from cpp_framework.run.results import UnitResult
 
-JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=0, help="Tasks at a time; 0 for one per processor.")]
-MemoryOption = Annotated[str, typer.Option("--memory", help="Limit for all processes together, for instance 1.5GB.")]
-ExecutorOption = Annotated[str, typer.Option("--executor", help="serial, processes, or one a plugin offers.")]
+FoldersArgument = Annotated[
+    list[Path] | None,
+    typer.Argument(help="Folders of raw frames, for which nothing was set up.", show_default=False),
+]
+TypesOption = Annotated[
+    list[str] | None,
+    typer.Option("--type", "-t", help="Calibration type (repeatable); `cpp plugins` lists them.", show_default=False),
+]
+DepsOption = Annotated[bool, typer.Option("--with-deps", help="Make what is needed and missing first.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", "-n", help="Show the plan and make no product.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -26,7 +41,10 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def produce(
-        calibration_type: options.TypeOption,
+        folders: FoldersArgument = None,
+        types: TypesOption = None,
+        with_deps: DepsOption = False,
+        dry_run: DryRunOption = False,
         label: options.LabelOption = "",
         instrument: options.InstrumentOption = "",
         night: options.NightOption = "",
@@ -39,6 +57,7 @@ def register(app: typer.Typer) -> None:
         allow_uncertified: options.UncertifiedOption = False,
         collection: options.CollectionOption = "",
         at: options.AtOption = "",
+        without: options.WithoutOption = None,
         jobs: JobsOption = 0,
         memory: MemoryOption = "",
         executor: ExecutorOption = "",
@@ -47,54 +66,70 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Make calibration products; what is already made from the same recipe is up to date and skipped.
 
+        With FOLDERS nothing needs to be set up: the camera is inferred from the frames, a repository is made in ./cpp
+        (if there is none), and all that the types need is made in order and verified. With --with-deps, or several
+        types, what is needed is made first too; options that select exposures hold for the type asked for only.
+
         What another process is making at the same time is waited for. Ctrl-C once (or SIGTERM) finishes what runs and
         publishes what is complete; twice ends at once. The same command goes on where it ended.
 
-        Exits with 0 when all is made or up to date, 3 when inputs are missing, 6 when some units failed, 130 when
-        interrupted.
+        Examples: `cpp produce --type bias`, `cpp produce --type flat --filter r --with-deps`,
+        `cpp produce night1/ --type bias --type dark --type flat`.
+
+        Exits with 0 when all is made or up to date, 3 when inputs are missing, 4 when a verification failed (FOLDERS
+        only), 6 when some units failed, 130 when interrupted.
         """
-        from cpp_framework.run.interrupt import Interrupt
-
-        request = options.make_request(
-            calibration_type,
-            label,
-            instrument,
-            night,
-            band,
-            selected,
-            exclude,
-            settings,
-            config,
-            use,
-            allow_uncertified,
-            collection,
-            at,
-        )
-        repository = options.open_repository(repo)
-        planned = repository.plan(request)
-        with _progress(bool(planned.to_do)) as step, Interrupt() as interrupted:
-            results = repository.produce(
-                planned,
-                jobs=jobs,
-                memory=memory,
-                executor=executor,
-                command=_command(),
-                progress=step,
-                interrupted=interrupted,
+        chosen = list(dict.fromkeys(types or ()))
+        if len(chosen) != 1 and (label or band or selected or settings or config or without):
+            raise ConfigError(
+                "--label, --filter, --select, --set, --config and --without are for one type",
+                hint="give one --type, or write a campaign file: cpp run",
             )
-        if as_json:
-            print_json(units=[_as_json(result) for result in results])
-        else:
-            _print(results, options.repo_words(repo))
-        if interrupted():
-            say("interrupted; nothing published is lost, the same command goes on")
-            raise typer.Exit(130)
-        raise typer.Exit(_exit_code(results))
+        requests = [
+            options.make_request(
+                one,
+                label,
+                instrument,
+                night,
+                band,
+                selected,
+                exclude,
+                settings,
+                config,
+                use,
+                allow_uncertified,
+                collection,
+                at,
+                without,
+            )
+            for one in chosen
+        ]
+        how = Making(jobs, memory, executor, as_json, options.repo_words(repo))
+        if folders:
+            raise typer.Exit(campaigns.run_folders(folders, requests, repo, instrument, how, dry_run=dry_run))
+        if not requests:
+            raise ConfigError("no --type is given", hint="cpp plugins lists the types; or name a folder of raw frames")
+        repository = options.open_repository(repo)
+        if with_deps or dry_run or len(requests) > 1:
+            raise typer.Exit(campaigns.run_requests(repository, requests, how, with_deps=with_deps, dry_run=dry_run))
+        raise typer.Exit(_produce(repository, requests[0], how))
 
 
-def _command() -> str:
-    # Words need not be text for the operating system; what is kept in a product must be.
-    return shlex.join(["cpp", *sys.argv[1:]]).encode("utf-8", "backslashreplace").decode()
+def _produce(repository: Repository, request: Request, how: Making) -> int:
+    """Make one type, and return the exit code."""
+    from cpp_framework.run.interrupt import Interrupt
+
+    planned = repository.plan(request)
+    with progress(bool(planned.to_do)) as step, Interrupt() as interrupted:
+        results = repository.produce(planned, **how.options, progress=step, interrupted=interrupted)
+    if how.as_json:
+        print_json(units=[_as_json(result) for result in results])
+    else:
+        _print(results, how.where)
+    if interrupted():
+        say(INTERRUPTED)
+        return 130
+    return _exit_code(results)
 
 
 def _exit_code(results: list[UnitResult]) -> int:
@@ -133,28 +168,3 @@ def _as_json(result: UnitResult) -> dict[str, Any]:
         "hint": result.hint,
         "seconds": round(result.seconds, 3),
     }
-
-
-@contextmanager
-def _progress(wanted: bool) -> Iterator[Callable[[Any], None]]:
-    """Progress on stderr: a bar on a terminal, plain lines in a log."""
-    if not wanted:
-        yield lambda _: None
-        return
-    if not sys.stderr.isatty():
-        yield lambda step: say(step.task if step.notice else f"{step.done}/{step.total} {step.task}")
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("starting", total=None)
-
-        def show(step: Any) -> None:
-            if step.notice:
-                bar.console.print(step.task, markup=False, highlight=False)
-            else:
-                bar.update(task, completed=step.done, total=step.total, description=step.task)
-
-        yield show

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -41,15 +42,21 @@ def register(app: typer.Typer) -> None:
         Exits with 0 on PASS or WARN and with 4 on FAIL or INCOMPLETE.
         """
         from cpp_framework.model.check import Outcome, merge
+        from cpp_framework.model.merging import merged_parts
 
         repository = options.open_repository(repo)
         chosen = list(products or []) or _newest(repository, calibration_type)
-        verdicts = [repository.verify(product) for product in chosen]
+        verdicts = repository.verify_all(chosen)
         if as_json:
-            print_json(outcome=merge(verdicts).value, verdicts=[one.model_dump(mode="json") for one in verdicts])
+            print_json(
+                outcome=merge(verdicts).value,
+                verdicts=[one.model_dump(mode="json") for one in verdicts],
+                merged=[asdict(part) for part in merged_parts(verdicts)],
+            )
         else:
             for verdict in verdicts:
                 print_verdict(verdict, details=details)
+            _print_merged(verdicts, details=details)
             _next(verdicts, options.repo_words(repo))
         raise typer.Exit(0 if merge(verdicts) in (Outcome.PASS, Outcome.WARN) else 4)
 
@@ -62,6 +69,24 @@ def _next(verdicts: list[Verdict], where: str) -> None:
     good = [short_of(one.product) for one in verdicts if one.outcome in (Outcome.PASS, Outcome.WARN)]
     if good:
         say(f"next: cpp certify {' '.join(good[:4])}{' …' if len(good) > 4 else ''} --begin DATE{where}")
+
+
+def _print_merged(verdicts: list[Verdict], *, details: bool) -> None:
+    """A line per exposure that did not pass, and per detector and run where there are several products."""
+    from cpp_framework.model.check import Level, Outcome
+    from cpp_framework.model.merging import merged_parts
+
+    shown = [
+        part
+        for part in merged_parts(verdicts)
+        if details or (len(verdicts) > 1 if part.level != Level.EXPOSURE else part.outcome != Outcome.PASS)
+    ]
+    rows = [
+        (part.level, part.name, part.outcome, ", ".join(f"{n} {status}" for status, n in part.counts.items()))
+        for part in shown
+    ]
+    if rows:
+        print_table("merged", ("level", "name", "outcome", "checks"), rows, whole=("name", "outcome"))
 
 
 def _newest(repository: Repository, calibration_type: str) -> list[str]:
@@ -84,7 +109,7 @@ def print_verdict(verdict: Verdict, *, details: bool) -> None:
     rows = []
     for name in dict.fromkeys(check.name for check in made):
         some = [check for check in made if check.name == name]
-        worst = min(some, key=lambda check: (check.margin is None, check.margin or 0.0))
+        worst = min(some, key=_badness)
         rows.append((name, _states(some), *_numbers(worst)))
     columns = ("check", "result", "worst case", "value", "allowed")
     print_table("", columns, rows, whole=("check", "value"))
@@ -97,6 +122,12 @@ def print_verdict(verdict: Verdict, *, details: bool) -> None:
     if more:
         say(f"{more} more did not pass: --details lists them")
     _explain(verdict)
+
+
+def _badness(check: Check) -> tuple[int, bool, float]:
+    """Sorts the worst first: what did not pass before what did, then by distance to the limit."""
+    order = ("NOT_FINITE", "FAIL", "WARN", "PASS")
+    return order.index(check.status.value), check.margin is None, check.margin or 0.0
 
 
 def _explain(verdict: Verdict) -> None:

@@ -11,39 +11,47 @@ from typing import Any
 
 from cpp_framework.camera.instrument import Instrument
 from cpp_framework.config import Resolved, recipe_settings, resolve_config
+from cpp_framework.config.suggest import did_you_mean
 from cpp_framework.declare import CalibrationType, Inputs, load
-from cpp_framework.errors import IncompatibleError, InputsMissingError, UserError
+from cpp_framework.errors import ConfigError, IncompatibleError, InputsMissingError, UserError
 from cpp_framework.model.exposure import Exposure
+from cpp_framework.plan.planned import Planned, begin_of
 from cpp_framework.plan.recipe import recipe_of
 from cpp_framework.plan.resolve import resolve_needs
-from cpp_framework.plan.unit import Need, Plan, PlannedExposure, Refusal, Request, Unit
+from cpp_framework.plan.unit import GAIN, Need, Plan, PlannedExposure, Refusal, Request, Unit
 from cpp_framework.plugins import Plugins
 from cpp_framework.select import Group, parse_filters, select
-from cpp_framework.store import Store, StoredExposure
+from cpp_framework.store import ProductRecord, Store, StoredExposure
 from cpp_framework.store.collections import chain_name
+from cpp_framework.store.keys import plain_key
 
 
 @dataclass(frozen=True)
 class _Draft:
-    """A unit before its needs and recipe are known."""
+    """A unit before its needs and recipe are known.
+
+    ``instants`` are when its exposures began; for a type made from products only, when those of a product did.
+    """
 
     instrument: str
     detector: int
     key: Mapping[str, Any]
     chosen: Mapping[str, tuple[Exposure, ...]]
     refused: tuple[Refusal, ...]
+    instants: tuple[int | None, ...]
     notes: tuple[str, ...] = ()
-    dated: int | None = None
-
-    @property
-    def instants(self) -> list[int | None]:
-        """When its exposures began; for a type made from a product only, when that product's exposures did."""
-        begins = [one.begin for chosen in self.chosen.values() for one in chosen]
-        return begins or [self.dated]
 
 
-def make_plan(request: Request, store: Store, instruments: Callable[[str], Instrument], plugins: Plugins) -> Plan:
+def make_plan(
+    request: Request,
+    store: Store,
+    instruments: Callable[[str], Instrument],
+    plugins: Plugins,
+    planned: Planned | None = None,
+) -> Plan:
     """Plan a request; nothing is read but headers' translations and the bytes' digests.
+
+    What is ``planned`` to be made earlier in the same run serves needs as if it were stored: the recipes are the same.
 
     Raises
     ------
@@ -59,24 +67,26 @@ def make_plan(request: Request, store: Store, instruments: Callable[[str], Instr
     config_class = load(calibration.config, wanted_by=calibration.name)
     settings = resolve_config(config_class, request.config_file, request.settings, name=calibration.name)
     _check_use(request, store)
+    _check_without(request, calibration)
+    earlier = planned or Planned()
     refused: Counter[str] = Counter()
     if calibration.inputs:
         drafts = _drafts(calibration, request, store, instruments, refused)
     else:
-        drafts = _drafts_from_products(calibration, request, store)
+        drafts = _drafts_from_products(calibration, request, store, earlier)
     if not drafts:
         raise _nothing(calibration, store, refused)
     digests = store.raw_digests(_paths(drafts), threads=os.cpu_count() or 1)
-    units = [_unit(draft, calibration, request, settings, store, instruments, digests) for draft in drafts]
+    units = [_unit(draft, calibration, request, settings, store, instruments, digests, earlier) for draft in drafts]
     return Plan(request, tuple(units))
 
 
 def _nothing(calibration: CalibrationType, store: Store, refused: Counter[str]) -> InputsMissingError:
     if not calibration.inputs:
-        required = calibration.requires[0].type
+        required = " or ".join(one.type for one in calibration.requires)
         return InputsMissingError(
             f"{calibration.name} is made from a {required}, and there is none in {store.root}",
-            hint=f"cpp produce --type {required}",
+            hint=f"cpp produce --type {calibration.requires[0].type}",
         )
     kinds = ", ".join(sorted({inputs.kind for inputs in calibration.inputs}))
     why = "; ".join(f"{count} because {reason}" for reason, count in refused.most_common(5))
@@ -103,7 +113,9 @@ def _drafts(
         tolerances = instruments(name).tolerances
         groups = {}
         for inputs in calibration.inputs:
-            found = select(candidates, inputs, filters, exclude=exclude, tolerances=tolerances)
+            found = select(
+                candidates, inputs, filters, exclude=exclude, include_only=request.only, tolerances=tolerances
+            )
             groups[inputs.name] = found.groups
             refused.update(reason for _, reason in found.refused)
         drafts += _join(name, calibration.inputs, groups)
@@ -132,9 +144,11 @@ def _draft(name: str, all_inputs: Sequence[Inputs], key: Mapping[str, Any], toge
         chosen[selection] = tuple(one.exposure for one in group.chosen)
         refused += [Refusal(selection, one.exposure, reason) for one, reason in group.refused]
     notes = tuple(note for group in together.values() for note in group.notes)
+    sure = [inputs.name for inputs in all_inputs if not inputs.unless]
+    instants = tuple(one.begin for selection in sure for one in chosen[selection])
     if windows := {one.window for some in chosen.values() for one in some} - {""}:
         key = {**key, "window": min(windows)}
-    return _Draft(name, int(key["detector"]), key, chosen, tuple(refused), notes)
+    return _Draft(name, int(key["detector"]), key, chosen, tuple(refused), instants, notes)
 
 
 def _file_problem(stored: StoredExposure) -> str:
@@ -148,16 +162,27 @@ def _file_problem(stored: StoredExposure) -> str:
     return ""
 
 
-def _drafts_from_products(calibration: CalibrationType, request: Request, store: Store) -> list[_Draft]:
-    """A type without exposures is made once per detector and key of the products of the first type it requires."""
-    required = calibration.requires[0].type
-    named = request.use.get(required)
+def _drafts_from_products(
+    calibration: CalibrationType, request: Request, store: Store, planned: Planned
+) -> list[_Draft]:
+    """A type without exposures is made once per detector and key of the products of the types it requires.
+
+    Where a run makes such products, those are meant and not what else is in the store.
+    """
+    found: list[ProductRecord | Unit] = []
+    wanted = [one.type for one in calibration.requires if one.type not in request.without]
+    for name in wanted:
+        found += [store.product(request.use[name])] if name in request.use else planned.units(name)
+    if not found:
+        found += [record for name in wanted for record in store.products(type=name)]
     drafts: dict[str, _Draft] = {}
-    for record in [store.product(named)] if named else store.products(type=required):
-        if request.instrument in ("", record.instrument):
-            key = {"detector": record.detector, **record.key}
-            draft = _Draft(record.instrument, record.detector, key, {}, (), dated=record.begin)
-            drafts.setdefault(repr((record.instrument, sorted(key.items()))), draft)
+    for one in found:
+        if request.instrument in ("", one.instrument):
+            full = {"detector": one.detector, **one.key}
+            key = {name: full[name] for name in calibration.key or full if name in full}
+            begin = begin_of(one) if isinstance(one, Unit) else one.begin
+            draft = _Draft(one.instrument, one.detector, key, {}, (), (begin,))
+            drafts.setdefault(repr((one.instrument, sorted(plain_key(key).items()))), draft)
     return list(drafts.values())
 
 
@@ -170,6 +195,13 @@ def _check_use(request: Request, store: Store) -> None:
                 f"--use {wanted}={prefix} names a {record.type} ({record.id}), not a {wanted}",
                 hint=f"cpp find --products type={wanted}",
             )
+
+
+def _check_without(request: Request, calibration: CalibrationType) -> None:
+    known = [one.type for one in calibration.requires] + [GAIN]
+    for name in request.without:
+        if name not in known:
+            raise ConfigError(f"--without {name}: a {calibration.name} needs no {name}", hint=did_you_mean(name, known))
 
 
 def _paths(drafts: Sequence[_Draft]) -> list[str]:
@@ -185,10 +217,19 @@ def _unit(
     store: Store,
     instruments: Callable[[str], Instrument],
     digests: Mapping[str, str],
+    planned: Planned,
 ) -> Unit:
+    place = (draft.instrument, draft.detector, draft.key)
+    try:
+        needs = resolve_needs(calibration, request, store, *place, draft.instants, planned)
+        problem = None
+    except UserError as error:
+        needs, problem = {}, error
+    unwanted = {inputs.name for inputs in calibration.inputs if inputs.unless in needs}
     inputs = {
         name: tuple(PlannedExposure(exposure, digests[exposure.path]) for exposure in chosen)
         for name, chosen in draft.chosen.items()
+        if name not in unwanted
     }
     unit = Unit(
         type=calibration.name,
@@ -197,17 +238,16 @@ def _unit(
         detector=draft.detector,
         key=draft.key,
         inputs=inputs,
-        refused=draft.refused,
+        refused=tuple(one for one in draft.refused if one.selection not in unwanted),
         notes=draft.notes,
+        without=tuple(sorted(request.without)),
         needs={},
         settings=settings.config.model_dump(mode="json"),
         origins=settings.origins,
     )
-    try:
-        _enough(unit, calibration)
-        needs = resolve_needs(calibration, request, store, draft.instrument, draft.detector, draft.key, draft.instants)
-    except UserError as error:
-        return replace(unit, blocked=str(error), hint=error.hint)
+    problem = _too_few(unit, calibration) or problem or _no_need(unit, calibration, needs)
+    if problem is not None:
+        return replace(unit, blocked=str(problem), hint=problem.hint)
     return _with_recipe(unit, needs, calibration, instruments(draft.instrument), settings, store)
 
 
@@ -228,16 +268,29 @@ def _with_recipe(
         unit.inputs,
         needs,
         recipe_settings(settings.config),
+        unit.without,
     )
     known = store.by_recipe(recipe)
     return replace(unit, needs=needs, recipe=recipe, existing=known.id if known else "")
 
 
-def _enough(unit: Unit, calibration: CalibrationType) -> None:
+def _too_few(unit: Unit, calibration: CalibrationType) -> UserError | None:
     for inputs in calibration.inputs:
-        found = len(unit.inputs[inputs.name])
-        if found < inputs.minimum:
-            raise InputsMissingError(
+        found = len(unit.inputs.get(inputs.name, ()))
+        if found < inputs.minimum and inputs.name in unit.inputs:
+            return InputsMissingError(
                 f"{unit.name}: {found} exposures of kind {inputs.kind}, at least {inputs.minimum} are needed",
                 hint="cpp plan shows what was refused and why",
             )
+    return None
+
+
+def _no_need(unit: Unit, calibration: CalibrationType, needs: Mapping[str, Need]) -> UserError | None:
+    """A type made from products, all of them optional, takes one at least."""
+    if calibration.inputs or needs:
+        return None
+    types = [one.type for one in calibration.requires if one.type not in unit.without]
+    return InputsMissingError(
+        f"{unit.name} is made from {' or '.join(types)}, and none is certified for it",
+        hint="cpp certify one, or --use TYPE=ID, or --allow-uncertified",
+    )

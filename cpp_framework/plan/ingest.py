@@ -164,7 +164,14 @@ def _names(store: Store, instrument: str) -> Sequence[str]:
     return names
 
 
-def _read(path: Path, cameras: Sequence[Instrument]) -> RawFile:
+def read_file(path: Path, cameras: Sequence[Instrument]) -> RawFile:
+    """Translate the headers of one file with the one of the cameras that claims it.
+
+    Raises
+    ------
+    RawFileError
+        The file cannot be read, or fits none of the cameras, or several.
+    """
     try:
         state = path.stat()
     except OSError as error:
@@ -194,7 +201,7 @@ def _read(path: Path, cameras: Sequence[Instrument]) -> RawFile:
 def _read_into(batch: list[RawFile], path: Path, cameras: Sequence[Instrument], refused: list[RefusedFile]) -> None:
     """Read the headers of one file; what is wrong with it is added to ``refused``."""
     try:
-        batch.append(_read(path, cameras))
+        batch.append(read_file(path, cameras))
     except CppError as error:
         refused.append(RefusedFile(path, str(error), error.hint))
     except Exception as error:  # one file, however broken, must not keep the others out

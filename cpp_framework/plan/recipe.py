@@ -20,14 +20,17 @@ def recipe_of(
     inputs: Mapping[str, Sequence[PlannedExposure]],
     needs: Mapping[str, Need],
     settings: Mapping[str, Any],
+    without: Sequence[str] = (),
 ) -> str:
     """SHA-256 over everything that decides the content (DESIGN §4 "Recipe digest").
 
     Limits, header maps, dates and hosts are not in it. A need enters with its recipe, or with its content digest
     where it was imported and has none.
     """
+    left_out = {"without": sorted(without)} if without else {}
     return digest_of(
         {
+            **left_out,
             "type": calibration.name,
             "revision": calibration.revision,
             "label": label,
@@ -51,9 +54,12 @@ def measurement_parts(
     detector: int,
     needs: Mapping[str, Need],
     settings: Mapping[str, Any],
+    without: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What all measurements of one unit share."""
+    left_out = {"without": sorted(without)} if without else {}
     return {
+        **left_out,
         "measure": calibration.measure,
         "type": calibration.name,
         "revision": calibration.revision,

@@ -9,6 +9,7 @@ from cpp_framework.declare import CalibrationType
 from cpp_framework.errors import IncompatibleError, InputsMissingError
 from cpp_framework.model.check import Outcome
 from cpp_framework.model.header import NeedRecord
+from cpp_framework.plan.planned import Planned, need_of
 from cpp_framework.plan.unit import Need, Request
 from cpp_framework.store import ProductRecord, Store, Validity
 from cpp_framework.store.keys import agrees
@@ -25,11 +26,13 @@ def resolve_needs(
     detector: int,
     key: Mapping[str, Any],
     instants: Sequence[int | None],
+    planned: Planned,
 ) -> dict[str, Need]:
-    """Resolve every required type to a stored product.
+    """Resolve every required type to a stored product, or to one that will be made.
 
-    The order is ``--use TYPE=ID``; the product certified for the exposures' dates; with ``allow_uncertified`` the
-    newest product whose verification passed. An optional need that nothing serves is left out.
+    The order is ``--use TYPE=ID``; what is ``planned`` to be made earlier in this run; the product certified for the
+    exposures' dates; with ``allow_uncertified`` the newest product whose verification passed. An optional need that
+    nothing serves is left out, and so is any named in ``request.without``.
 
     Parameters
     ----------
@@ -49,8 +52,12 @@ def resolve_needs(
     found: dict[str, Need] = {}
     for required in calibration.requires:
         name = required.type
+        if name in request.without:
+            continue
         if name in request.use:
             found[name] = _forced(request.use[name], name, store, instrument, detector)
+        elif serving := planned.serving(name, instrument, detector, key, choose=not calibration.inputs):
+            found[name] = need_of(*serving, store)
         elif valid := _certified(name, store, instrument, detector, key, dates, collection):
             found[name] = _need(store.product(valid.product), store, _why(valid))
         elif request.allow_uncertified and (record := _newest(name, store, instrument, detector, key)):

@@ -10,13 +10,17 @@ from typing import Any
 from cpp_framework.model.exposure import Exposure
 from cpp_framework.model.header import NeedRecord
 
+GAIN = "gain"
+"""What `Request.without` calls the gain stage, which belongs to the core and is no type."""
+
 
 @dataclass(frozen=True)
 class Request:
     """What a user asked to produce.
 
-    ``filters`` are texts ``FIELD OP VALUE``; ``exclude`` exposure ids; ``settings`` texts ``key=value`` of the type's
-    configuration; ``use`` maps a needed type to a product's id or digest prefix. Other needs are looked up in the
+    ``filters`` are texts ``FIELD OP VALUE``; ``exclude`` exposure ids, ``only`` those to choose from (all if empty);
+    ``settings`` texts ``key=value`` of the type's configuration; ``use`` maps a needed type to a product's id or digest
+    prefix; ``without`` names needs that are left out, and ``gain`` for the gain stage. Other needs are looked up in the
     calibration ``collection`` (the instrument's by default) for the exposures' dates, or for ``at`` (TAI nanoseconds).
     """
 
@@ -25,9 +29,11 @@ class Request:
     instrument: str = ""
     filters: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     config_file: Path | None = None
     use: Mapping[str, str] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
     allow_uncertified: bool = False
     collection: str = ""
     at: int | None = None
@@ -64,8 +70,8 @@ class Unit:
     """One product to make: everything that decides its content, and the recipe digest over it.
 
     ``inputs`` maps selection names to exposures in order of time (for paired inputs: pairs one after the other).
-    ``notes`` tell what could not be judged; ``blocked`` says why it cannot be made; ``existing`` is the id of an intact
-    product of the same recipe.
+    ``notes`` tell what could not be judged; ``without`` what was left out on purpose; ``blocked`` says why it
+    cannot be made; ``existing`` is the id of an intact product of the same recipe.
     """
 
     type: str
@@ -81,6 +87,7 @@ class Unit:
     recipe: str = ""
     existing: str = ""
     notes: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
     blocked: str = ""
     hint: str = ""
 

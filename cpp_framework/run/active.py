@@ -167,7 +167,9 @@ def prepare(
     active = ActiveUnit(job, scratch, lease)
     try:
         for inputs in calibration.inputs:
-            exposures = tuple(planned.exposure for planned in unit.inputs[inputs.name])
+            exposures = tuple(planned.exposure for planned in unit.inputs.get(inputs.name, ()))
+            if not exposures:
+                continue
             folder = scratch.folder / inputs.name
             job.spools[inputs.name] = Spool.create(
                 folder, _read_out(instrument, exposures), exposures, work.unit_of(job)
@@ -186,7 +188,7 @@ def n_tasks(unit: Unit, calibration: CalibrationType) -> int:
 
 def n_frames(unit: Unit, calibration: CalibrationType) -> int:
     """Number of corrected frames that are kept until `solve` has read them."""
-    return sum(len(unit.inputs[inputs.name]) for inputs in calibration.inputs if inputs.frames)
+    return sum(len(unit.inputs.get(inputs.name, ())) for inputs in calibration.inputs if inputs.frames)
 
 
 def _tasks(active: ActiveUnit, calibration: CalibrationType) -> list[Task]:
@@ -206,7 +208,7 @@ def _read_by(calibration: CalibrationType) -> list[Inputs]:
 
 
 def _n_groups(unit: Unit, inputs: Inputs) -> int:
-    return len(unit.inputs[inputs.name]) // (2 if inputs.pairing else 1)
+    return len(unit.inputs.get(inputs.name, ())) // (2 if inputs.pairing else 1)
 
 
 def _read_out(instrument: Instrument, exposures: Sequence[Exposure]) -> Detector:

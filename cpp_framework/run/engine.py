@@ -192,7 +192,16 @@ class Engine:
         now = time.perf_counter()
         writing = staged.write_seconds + now - solved
         self._results.append(
-            UnitResult(one.job.unit, "made", record.id, seconds=now - one.start, write_seconds=writing)
+            UnitResult(
+                one.job.unit,
+                "made",
+                record.id,
+                seconds=now - one.start,
+                correct_seconds=sum(read.correct_seconds for read in one.measured.values()),
+                measure_seconds=sum(read.measure_seconds for read in one.measured.values()),
+                solve_seconds=staged.solve_seconds,
+                write_seconds=writing,
+            )
         )
         self._leave(one)
         self._context.plugins.event(name="product stored", product=record.id, type=record.type)

@@ -32,11 +32,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Measured:
-    """Result of correcting and measuring one exposure (or pair): where it belongs, and the measurement."""
+    """Result of correcting and measuring one exposure (or pair): where it belongs, the measurement, the times [s]."""
 
     selection: str
     index: int
     measurement: Measurement | None
+    correct_seconds: float = 0.0
+    measure_seconds: float = 0.0
 
 
 @dataclass(frozen=True)

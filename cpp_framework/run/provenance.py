@@ -51,6 +51,7 @@ def make_header(
         origins=dict(unit.origins),
         gains=dict(gains),
         gain_source=gain_source,
+        without=unit.without,
         applied=applied,
         software=software(owner),
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"),

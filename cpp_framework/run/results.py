@@ -14,7 +14,8 @@ class UnitResult:
     """What became of one unit, with the reason.
 
     ``state`` is ``made``, ``up to date``, ``blocked`` (inputs are missing), ``failed``, or ``interrupted`` (stopped
-    before it was complete; the same command goes on).
+    before it was complete; the same command goes on). ``seconds`` passed from beginning to end; the others are what
+    its stages took, of all processes together (reading is part of correcting).
     """
 
     unit: Unit
@@ -23,6 +24,9 @@ class UnitResult:
     reason: str = ""
     hint: str = ""
     seconds: float = 0.0
+    correct_seconds: float = 0.0
+    measure_seconds: float = 0.0
+    solve_seconds: float = 0.0
     write_seconds: float = 0.0
 
 

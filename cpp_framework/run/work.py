@@ -40,14 +40,16 @@ def correct_and_measure(job: Job, selection: str, index: int) -> Measured:
     known = read_measurement(cached) if calibration.measure else None
     if known is not None and not inputs.frames:
         return Measured(selection, index, known)
+    start = time.perf_counter()
     images = [_correct(job, one) for one in planned]
     if inputs.frames:
         for offset, image in enumerate(images):
             job.spools[selection].write(index * len(planned) + offset, image)
+    corrected = time.perf_counter()
     if calibration.measure and known is None:
         known = _measure(job, calibration, inputs, images)
         write_measurement(cached, known)
-    return Measured(selection, index, known)
+    return Measured(selection, index, known, corrected - start, time.perf_counter() - corrected)
 
 
 def pool(job: Job, measurements: Measurements) -> Measurement:
@@ -62,7 +64,7 @@ def solve(job: Job, shared: Shared) -> Staged:
     start = time.perf_counter()
     calibration = _calibration(job)
     config, needs = _config(job, calibration), _needs(job)
-    inputs = {inputs.name: _frames(job, inputs, shared) for inputs in calibration.inputs}
+    inputs = {one.name: _frames(job, one, shared) for one in calibration.inputs if job.unit.inputs.get(one.name)}
     function: Callable[..., Product] = load(calibration.solve, wanted_by=calibration.name)
     product = function(inputs, needs, config, _context(job))
     product_class = load(calibration.product, wanted_by=calibration.name)
@@ -134,7 +136,8 @@ def _correct(job: Job, planned: PlannedExposure) -> Image:
 
 def _measurement_path(job: Job, calibration: CalibrationType, planned: list[PlannedExposure]) -> Path:
     settings = recipe_settings(_config(job, calibration))
-    parts = measurement_parts(calibration, job.instrument, job.unit.detector, job.unit.needs, settings)
+    unit = job.unit
+    parts = measurement_parts(calibration, job.instrument, unit.detector, unit.needs, settings, unit.without)
     return job.measurements / f"{measurement_recipe(parts, [one.digest for one in planned])}.npz"
 
 
@@ -174,7 +177,8 @@ _CHAINS: dict[str, Chain] = {}
 def _chain(job: Job) -> Chain:
     chain = _CHAINS.get(job.unit.recipe)
     if chain is None:
-        chain = build_chain(_calibration(job), job.instrument, job.unit.detector, _needs(job), installed())
+        unit = job.unit
+        chain = build_chain(_calibration(job), job.instrument, unit.detector, _needs(job), installed(), unit.without)
         _CHAINS.clear()
         _CHAINS[job.unit.recipe] = chain
     return chain

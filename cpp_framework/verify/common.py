@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from cpp_framework.model.check import Check, Level, Limit
+from cpp_framework.model.exposure import Exposure
+from cpp_framework.model.header import Header
 from cpp_framework.model.mask import Mask
 from cpp_framework.model.product import AmplifierStatus, ImageProduct, Product
+from cpp_framework.model.timespan import to_iso
+from cpp_framework.store.keys import plain_key, readable
 
-COMMON = ("A2", "A3")
-"""A2 binding: the bytes verified are the product the registry names. A3 finite: nothing unmasked is NaN."""
+COMMON = ("A1", "A2", "A3")
+"""A1 provenance: the header says of its exposures what they are. A2 binding: the bytes verified are the product the
+registry names. A3 finite: nothing unmasked is NaN."""
 
 
-def common_checks(product: Product, registered_digest: str) -> Iterator[Check]:
-    """A2 (binding) and A3 (finite) of one product."""
+def common_checks(product: Product, registered_digest: str, exposures: Sequence[Exposure]) -> Iterator[Check]:
+    """A1 (provenance), A2 (binding) and A3 (finite) of a product; ``exposures`` are those it was made from."""
     assert product.header is not None
+    contradictions = list(_contradictions(product.header, exposures))
+    yield Check(
+        name="A1",
+        level=Level.DETECTOR,
+        detector=product.header.detector,
+        value=len(contradictions),
+        unit="contradictions",
+        fail=Limit(high=0),
+        reason="; ".join(contradictions) or "filter, binning, mode and dates must be those of the exposures",
+    )
     digests = {product.content_digest(), product.header.digest, registered_digest}
     yield Check(
         name="A2",
@@ -36,6 +51,22 @@ def common_checks(product: Product, registered_digest: str) -> Iterator[Check]:
         fail=Limit(high=0),
         reason="non-finite values outside masked pixels and failed amplifiers",
     )
+
+
+def _contradictions(header: Header, exposures: Sequence[Exposure]) -> Iterator[str]:
+    """Where the header of a product and the exposures it used disagree, in words."""
+    names = {record.exposure for record in header.used}
+    used = [one for one in exposures if one.id in names]
+    for field, value in plain_key(header.key).items():
+        for one in used:
+            found = plain_key({field: one.value(field)})[field]
+            if found != value:
+                yield f"{field} is {readable(value)!r} in the product and {readable(found)!r} in exposure {one.id}"
+                break
+    begins = [one.begin for one in used if one.begin is not None]
+    if begins and header.begin != min(begins):
+        said = "no date" if header.begin is None else to_iso(header.begin)
+        yield f"its exposures began at {to_iso(min(begins))}, the product says {said}"
 
 
 def _not_finite(product: Product) -> int:

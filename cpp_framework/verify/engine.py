@@ -13,14 +13,22 @@ from cpp_framework.camera.instrument import Instrument
 from cpp_framework.camera.raw import read_raw
 from cpp_framework.config.suggest import did_you_mean
 from cpp_framework.declare import CalibrationType, CheckSpec, Config, Need, load
-from cpp_framework.errors import ConfigError, CppError, IncompatibleError, InputsMissingError, UserError
+from cpp_framework.errors import (
+    ConfigError,
+    CppError,
+    IncompatibleError,
+    InputsMissingError,
+    NotFoundError,
+    UserError,
+)
 from cpp_framework.isr.chain import Chain
-from cpp_framework.isr.residuals import residual_frame
+from cpp_framework.isr.residuals import ImageResiduals
 from cpp_framework.model import fits as product_fits
 from cpp_framework.model.check import Check, Level, Limit, Outcome, Verdict
 from cpp_framework.model.context import Limits, ResidualFrame, VerifyContext
 from cpp_framework.model.exposure import Exposure
 from cpp_framework.model.identity import new_id
+from cpp_framework.model.image import Image
 from cpp_framework.model.product import ImageProduct, Product
 from cpp_framework.model.software import software
 from cpp_framework.plan.chain import build_chain
@@ -32,14 +40,14 @@ HELD_OUT = "each exposure minus the stored product, as if made without it: e·n/
 
 
 def verify_product(
-    record: ProductRecord, store: Store, instruments: Callable[[str], Instrument], plugins: Plugins
+    record: ProductRecord, store: Store, instruments: Callable[[str], Instrument], plugins: Plugins, run: str = ""
 ) -> Verdict:
-    """Run every check of a product's type on the stored file, store the verdict and return it."""
+    """Run every check of a product's type on the stored file, store the verdict in a run of verdicts and return it."""
     calibration = plugins.type(record.type)
     product = _read(record.type, store.path(record), plugins)
     instrument = instruments(record.instrument)
     ctx = _context(record, product, calibration, instrument, store, plugins)
-    checks = list(common_checks(product, record.digest))
+    checks = list(common_checks(product, record.digest, ctx.exposures))
     excused = list(_impossible(calibration, ctx))
     names = {check.name for check in excused}
     for function in [calibration.verify, *plugins.verifiers(record.type)]:
@@ -56,6 +64,7 @@ def verify_product(
         residuals=HELD_OUT if isinstance(product, ImageProduct) else "",
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
         software=software(plugins.owners[record.type]),
+        run=run,
     )
     store.put_verdict(verdict)
     plugins.event(name="verdict", product=record.id, outcome=str(verdict.outcome))
@@ -78,7 +87,7 @@ def _context(
     assert product.header is not None
     header = product.header
     needs = {need.type: _read(need.type, store.path(store.product(need.id)), plugins) for need in header.needs}
-    chain = build_chain(calibration, instrument, record.detector, needs, plugins)
+    chain = build_chain(calibration, instrument, record.detector, needs, plugins, header.without)
     config = _config(product, calibration)
     exposures = _exposures(product, store, record.instrument)
     detector = instrument.detector(record.detector)
@@ -98,6 +107,7 @@ def _context(
         previous=_read(previous.type, store.path(previous), plugins) if previous else None,
         previous_verdict=store.verdicts(previous.id)[0] if previous else None,
         needs=needs,
+        frames=lambda type_name: _frames_of(type_name, needs, instrument, store, plugins),
     )
 
 
@@ -136,8 +146,32 @@ def _refused_by_solve(exposure: str, refused: Mapping[str, str]) -> bool:
 def _residuals(
     product: Product, chain: Chain, instrument: Instrument, exposures: list[Exposure], store: Store
 ) -> Iterator[ResidualFrame]:
-    assert product.header is not None
     assert isinstance(product, ImageProduct)
+    residuals = None
+    for image in _images(product, chain, instrument, exposures, store):
+        residuals = residuals or ImageResiduals(product, image.detector)
+        yield residuals.frame(image)
+
+
+def _frames_of(
+    type_name: str, needs: Mapping[str, Product], instrument: Instrument, store: Store, plugins: Plugins
+) -> Iterator[Image]:
+    """The exposures a needed product was made from, corrected as for its own stack."""
+    if type_name not in needs:
+        raise NotFoundError(f"no {type_name} was needed; there are {', '.join(needs) or 'none'}")
+    product = needs[type_name]
+    assert product.header is not None
+    own = {need.type: _read(need.type, store.path(store.product(need.id)), plugins) for need in product.header.needs}
+    calibration, detector = plugins.type(type_name), product.header.detector
+    chain = build_chain(calibration, instrument, detector, own, plugins, product.header.without)
+    yield from _images(product, chain, instrument, _exposures(product, store, instrument.name), store)
+
+
+def _images(
+    product: Product, chain: Chain, instrument: Instrument, exposures: list[Exposure], store: Store
+) -> Iterator[Image]:
+    """Exposures of a product, from the bytes it was made from."""
+    assert product.header is not None
     digests = {one.exposure: one.digest for one in product.header.inputs}
     for exposure in exposures:
         path = Path(exposure.path)
@@ -151,7 +185,7 @@ def _residuals(
                 f"{path}: its bytes are not those exposure {exposure.id} had when the product was made",
                 hint="bring the original file back, or produce again",
             )
-        yield residual_frame(chain.correct(read_raw(path, instrument, exposure)), product)
+        yield chain.correct(read_raw(path, instrument, exposure))
 
 
 def limits_of(instrument: Instrument, calibration: CalibrationType, plugins: Plugins) -> Limits:

@@ -45,7 +45,7 @@ def folder(tmp_path_factory, shared) -> Path:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     section = README.read_text().split("### Three real cameras")[1].split("\n## ")[0]
     commands = [line.strip() for line in section.splitlines() if line.startswith("    ")]
-    assert len(commands) >= 25
+    assert len(commands) >= 40
     for command in commands:
         wanted = int(match[1]) if (match := re.search(r"# exit code (\d)", command)) else 0
         done = subprocess.run(
@@ -58,7 +58,11 @@ def folder(tmp_path_factory, shared) -> Path:
 
 
 def _product(repository: Path) -> fits.HDUList:
-    (path,) = (repository / "products").rglob("*.fits")
+    return _newest(repository, "bias")
+
+
+def _newest(repository: Path, name: str) -> fits.HDUList:
+    (path,) = (repository / "products" / f"ci_cpp_{name}").rglob("*.fits")
     return fits.open(path)
 
 
@@ -118,3 +122,32 @@ def test_emva(folder: Path, shared) -> None:
         assert made["AMPLIFIERS"].data["READ_NOISE"][0] == pytest.approx(3.07, abs=0.05)  # the set's own figure
         assert made["AMPLIFIERS"].data["LEVEL"][0] == pytest.approx(15, abs=1)
         _compare(made, np.stack(frames), np.s_[:, :], noise)
+
+
+def test_nickel_defects_are_those_its_page_names(folder: Path) -> None:
+    """Columns 256, 257 and 1003 are bad and the last six glow (counted from 1); the middle of the chip is clean."""
+    with _newest(folder / "nickel", "defects") as made:
+        mask = made["DQ"].data
+        for column in (256, 257, 1003, *range(1019, 1025)):
+            assert np.mean(mask[:, column - 1] != 0) > 0.95, column
+        assert np.mean(mask[200:800, 300:650] != 0) < 0.001
+        table = made["REGIONS"].data
+        drawn = np.zeros(mask.shape, int)
+        for box in table:
+            drawn[box["y0"] : box["y0"] + box["height"], box["x0"] : box["x0"] + box["width"]] += 1
+        np.testing.assert_array_equal(drawn, mask != 0)
+
+
+def test_nickel_is_calibrated_with_all_four_products(folder: Path) -> None:
+    (path,) = (folder / "calibrated").glob("*.fits")
+    with fits.open(path, checksum=True) as made:
+        made.verify("exception")
+        applied = {row["TYPE"] for row in made["CALIBRATIONS"].data if row["ID"].strip()}
+        assert applied >= {"bias", "dark", "defects", "flat"}
+        image = made["DATA"].data if "DATA" in made else made[0].data
+        assert made[0].header["BUNIT"] == "electron"
+        middle = image[300:700, 300:700]
+        # 2 s of the lamp at 1870 ADU/s and 1.77 electron/ADU, by the set's own figures
+        assert np.nanmedian(middle) == pytest.approx(2 * 1870 * 1.77, rel=0.05)
+        flat = np.nanstd(middle - np.nanmedian(middle, axis=1, keepdims=True)) / np.nanmedian(middle)
+        assert flat < 1.6 / np.sqrt(2 * 1870 * 1.77)

@@ -21,7 +21,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "third_party_plugin"
-SOURCES = {"core": ROOT, "bias": ROOT / "plugins" / "cpp_bias", "example": EXAMPLE}
+TYPES = ("bias", "dark", "flat", "defects")
+SOURCES = {"core": ROOT, "example": EXAMPLE} | {name: ROOT / "plugins" / f"cpp_{name}" for name in TYPES}
 
 pytestmark = pytest.mark.slow
 
@@ -128,9 +129,10 @@ def test_the_core_alone_works_without_types(environment: Environment) -> None:
     assert "no calibration type 'bias'" in refused.stderr
 
 
-def test_installing_a_distribution_adds_its_type(environment: Environment) -> None:
-    environment.install("bias")
-    assert environment.types() == ["bias"]
+def test_installing_a_distribution_adds_its_type_and_nothing_else(environment: Environment) -> None:
+    for count, name in enumerate(reversed(TYPES), 1):
+        environment.install(name)
+        assert environment.types() == sorted(TYPES[-count:])
 
 
 def test_a_strangers_plugin_works_from_its_wheel(environment: Environment) -> None:
