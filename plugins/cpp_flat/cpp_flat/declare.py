@@ -5,12 +5,12 @@ from __future__ import annotations
 from cpp_framework.declare import CalibrationType, CheckSpec, Corrector, Inputs, Need, Reach, Requires, Stage
 
 CHECKS = (
-    CheckSpec("F1_noise", "variance of each held-out residual over its expectation", (Need.TWO_EXPOSURES,)),
+    CheckSpec("F1_noise", "variance of each held-out residual over its expectation", (Need.GAIN, Need.TWO_EXPOSURES)),
     CheckSpec("F2_level", "mean of each held-out residual over the level", (Need.TWO_EXPOSURES,)),
     CheckSpec("F2_flatness", "P99 - P1 of block means of each flat-fielded exposure", (Need.TWO_EXPOSURES,)),
     CheckSpec("F3_boundaries", "step across each boundary of amplifiers", (Need.TWO_EXPOSURES,), "DMTN-101 6.3"),
     CheckSpec("F4_tearing", "deviation of the columns at the amplifier's edges", (Need.TWO_EXPOSURES,)),
-    CheckSpec("F5_detectors", "scatter of the detectors' mean responses"),
+    CheckSpec("F5_detectors", "scatter of the detectors' mean responses", (Need.GAIN,)),
     CheckSpec("F6_prnu", "scatter from pixel to pixel beyond photon noise"),
     CheckSpec("F6_change", "that scatter minus the previous product's", (Need.PREVIOUS,)),
     CheckSpec("F7_halves", "rms of block means of even minus odd exposures", (Need.FOUR_EXPOSURES,)),

@@ -94,12 +94,12 @@ def response(seed: int = 0, prnu: float = 0.01) -> NDArray[np.float64]:
     return found
 
 
-def simulate(exposures: int = 6, seed: int = 1) -> Stack:
-    """Simulate light of a lamp that jitters by 2 %, with photon and read noise."""
+def simulate(exposures: int = 6, seed: int = 1, light: float = LEVEL) -> Stack:
+    """Simulate a lamp of mean ``light`` [electron] that jitters by 2 %, with photon and read noise."""
     rng = np.random.default_rng(seed)
-    light = LEVEL * rng.normal(1.0, 0.02, exposures)[:, None, None] * response()
-    noise = rng.normal(0.0, NOISE * GAIN, light.shape)
-    return Stack((rng.poisson(light) + noise).astype(np.float32))
+    lit = light * rng.normal(1.0, 0.02, exposures)[:, None, None] * response()
+    noise = rng.normal(0.0, NOISE * GAIN, lit.shape)
+    return Stack((rng.poisson(lit) + noise).astype(np.float32))
 
 
 def produce(stack: Stack) -> Flat:

@@ -1,4 +1,4 @@
-"""Noise of a flat's samples: read noise, and Poisson noise by the gain, which is measured where nobody knows it."""
+"""Noise of a flat's samples: read noise, and Poisson noise by the gain, which is measured in ADU."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 
 from cpp_framework.model import Amplifier, Measured
 from cpp_framework.model.context import Frames, Needs
-from cpp_framework.stats import Moments, StackNoise, clipped_moments, row_pair_noise
+from cpp_framework.stats import Moments, StackNoise, clipped_moments
 
 BAND_ROWS = 128
 """Rows looked at to measure a gain: enough for a variance to a percent."""
+
+UNLIKE, SIGNIFICANT = 0.2, 5.0
+"""A measured gain is unlike the nominal one beyond this fraction, if its error does not explain it so many times."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,9 @@ def flat_noise(frames: Frames, needs: Needs, levels: NDArray[np.float64], used: 
     """Read noise and gain of each amplifier with exposures.
 
     Read noise: of the overscan, else as the bias says, else the camera's nominal one, else only that of rounding.
-    Gain: 1 in electron; in ADU from the noise of pairs of exposures scaled to the same level, or of differences
-    between rows where there is one exposure. So in ADU the noise is the stack's own, whatever the camera is said to
-    do.
+    Gain: 1 in electron; in ADU from the noise of pairs of exposures scaled to the same level. So in ADU the noise is
+    the stack's own, whatever the camera is said to do. One exposure has no such pair, and differences between its
+    pixels hold their response: the nominal gain is used there, if there is one.
 
     Parameters
     ----------
@@ -68,13 +71,11 @@ def flat_noise(frames: Frames, needs: Needs, levels: NDArray[np.float64], used: 
         if frames.unit == "electron":
             gain[amp.name] = Measured(value=1.0, unit=unit)
             continue
-        found = _measured_gain(frames, amp, which, levels, noise**2)
-        how = "pairs of exposures" if which.size > 1 else "differences of rows"
-        if found is None:
-            source[amp.name] += f", no Poisson noise found in {how} of this stack"
-        else:
+        measured = _measured_gain(frames, amp, which, levels, noise**2) if which.size > 1 else None
+        found, remark = _chosen_gain(measured, amp, unit)
+        source[amp.name] += f", {remark}"
+        if found is not None:
             gain[amp.name] = found
-            source[amp.name] += f", gain from {how} of this stack"
     return FlatNoise(read_noise, gain, source)
 
 
@@ -97,6 +98,20 @@ def _read_noise(frames: Frames, needs: Needs, amp: Amplifier, which: NDArray[np.
     return 0.0, "rounding alone"
 
 
+def _chosen_gain(measured: Measured | None, amp: Amplifier, unit: str) -> tuple[Measured | None, str]:
+    """The measured gain, else the camera's nominal one, and what to say about it."""
+    if measured is None:
+        if amp.gain is None:
+            return None, "no gain known: errors hold no Poisson noise"
+        return Measured(value=amp.gain, unit=unit), "gain from the instrument file"
+    remark = "gain from pairs of exposures of this stack"
+    if amp.gain is not None:
+        off = abs(measured.value - amp.gain)
+        if off > UNLIKE * amp.gain and off > SIGNIFICANT * (measured.error or 0.0):
+            remark += f", {measured.value:.3g} against {amp.gain:.3g} {unit} in the instrument file"
+    return measured, remark
+
+
 def _measured_gain(
     frames: Frames, amp: Amplifier, which: NDArray[np.intp], levels: NDArray[np.float64], read_variance: float
 ) -> Measured | None:
@@ -107,14 +122,11 @@ def _measured_gain(
     middle = (amp.box.y0 + amp.box.y1) // 2
     rows = (max(amp.box.y0, middle - BAND_ROWS // 2), min(amp.box.y1, middle + BAND_ROWS // 2))
     samples = frames.rows(*rows)[:, :, amp.box.x0 : amp.box.x1]
-    if which.size == 1:
-        found = [_inverse_gain(row_pair_noise(samples[which[0]]), samples[which[0]], read_variance, 1.0)]
-    else:
-        found = []
-        for i, j in pairwise(which):
-            ratio = float(levels[i] / levels[j])
-            noise = clipped_moments(samples[i] - np.float32(ratio) * samples[j])
-            found.append(_inverse_gain(noise, samples[i], read_variance * (1 + ratio**2), 1 + ratio))
+    found = []
+    for i, j in pairwise(which):
+        ratio = float(levels[i] / levels[j])
+        noise = clipped_moments(samples[i] - np.float32(ratio) * samples[j])
+        found.append(_inverse_gain(noise, samples[i], read_variance * (1 + ratio**2), 1 + ratio))
     values, errors = np.array(found).T
     good = np.isfinite(values) & (errors > 0)
     if not good.any():

@@ -24,6 +24,11 @@ class Flat(ImageProduct):
     Pixels that are not above zero are masked BAD and must not be divided by.
     """
 
+    @property
+    def frame_unit(self) -> str:
+        """Unit of the exposures, ``electron`` or ``adu``; empty where no amplifier is live."""
+        return next((amp.values["read_noise"].unit for amp in self.amplifiers.values() if amp.values), "")
+
     def factor(self, exposure: Exposure) -> NDArray[np.float32] | None:
         """Light of each pixel of one exposure over that without shading: 1 + δ/t; None if none was found."""
         if "SHUTTER" not in self.tables or exposure.exposure_time <= 0:

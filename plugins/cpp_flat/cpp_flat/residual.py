@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,9 +64,13 @@ def flat_fielded(frame: ResidualFrame, product: Flat, detector: Detector) -> Fla
 def sample_variance(product: Flat, amp: Amplifier, light: Float) -> Float:
     """Variance of samples of an amplifier with so much ``light``, both in the unit of the exposures."""
     values = product.amplifiers[amp.name].values
-    read = values["read_noise"].value ** 2
-    per_light = 1 / values["gain_used"].value if "gain_used" in values else 0.0
-    variance: Float = np.float32(max(read, 1 / 12)) + np.float32(per_light) * np.maximum(light, np.float32(0))
+    return expected_variance(product, amp, light, values["gain_used"].value if "gain_used" in values else math.inf)
+
+
+def expected_variance(product: Flat, amp: Amplifier, light: Float, gain: float) -> Float:
+    """Variance of such samples if this were the gain [electron per unit of the exposures]."""
+    read = product.amplifiers[amp.name].values["read_noise"].value ** 2
+    variance: Float = np.float32(max(read, 1 / 12)) + np.float32(1 / gain) * np.maximum(light, np.float32(0))
     return variance
 
 

@@ -9,6 +9,7 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from cpp_flat.config import FlatConfig
+from cpp_flat.corrections import correction_variance
 from cpp_flat.illumination import fit_illumination, illumination_metrics
 from cpp_flat.noise import FlatNoise, flat_noise
 from cpp_flat.pool import Pooled
@@ -31,7 +32,7 @@ def solve(inputs: Inputs, needs: Needs, config: FlatConfig, ctx: Context) -> Fla
     inputs : mapping of str to Frames
         The selection ``flat``: exposures corrected up to the brighter-fatter effect, with what `pool` found.
     needs : mapping of str to Product
-        A ``bias`` may tell the read noise.
+        A ``bias`` may tell the read noise; the errors of ``bias`` and ``dark`` are part of the flat's.
     config : FlatConfig
     ctx : Context
 
@@ -62,13 +63,14 @@ def solve(inputs: Inputs, needs: Needs, config: FlatConfig, ctx: Context) -> Fla
         threads=ctx.threads,
     )
     _mask_unusable(fitted, frames, pooled)
+    of_corrections = correction_variance(frames, needs, stack.levels, stack.weights, stack.used)
     good = (fitted.mask & np.uint32(UNUSABLE)) == 0
     response = np.where(good, fitted.image, np.float32(np.nan))
     illumination = fit_illumination(frames.detector, response)
     return Flat(
         unit="1",
         image=fitted.image,
-        error=fitted.error,
+        error=np.sqrt(np.square(fitted.error) + of_corrections),
         mask=fitted.mask,
         used=fitted.used,
         rejected=_all_rejected(frames, fitted, stack),

@@ -38,7 +38,7 @@ def verify(product: Flat, ctx: VerifyContext) -> Iterator[Check]:
             continue
         judged |= {amp.name for amp in one.amplifiers}
         clamped = one.clamped()
-        yield from exposure_checks(one, clamped, product, frame.records, frame.scale, ctx)
+        yield from exposure_checks(one, clamped, product, frame, ctx)
         yield from edge_checks(clamped, ctx)
         halves.add(frame)
     yield halves.check()
@@ -57,7 +57,7 @@ def _not_judged(product: Flat, ctx: VerifyContext, judged: set[str]) -> Iterator
         where = {"level": Level.AMPLIFIER, "detector": ctx.detector.id, "amplifier": amp.name}
         result = product.amplifiers[amp.name]
         if result.status in (AmplifierStatus.DEAD, AmplifierStatus.FAILED):
-            yield Check(name="F1_noise", dead=True, reason=f"{result.status.value}: {result.reason}", **where)
+            yield Check(name="F8_support", dead=True, reason=f"{result.status.value}: {result.reason}", **where)
             continue
         live = True
         if amp.name not in judged:

@@ -15,7 +15,7 @@ from cpp_flat.product import Flat
 from cpp_flat.solve import solve
 from numpy.typing import NDArray
 
-from cpp_framework.model import Amplifier, AmplifierRecord, Box, Detector, Exposure, Image, Measurement
+from cpp_framework.model import Amplifier, AmplifierRecord, Box, Detector, Exposure, Image, Measurement, Product
 from cpp_framework.model.context import Context
 from cpp_framework.stats import ArrayFrames
 
@@ -23,11 +23,12 @@ READ_NOISE = 6.0
 """[electron]"""
 
 
-def detector_of(number: int, amplifiers: int, height: int, width: int) -> Detector:
-    """Amplifiers side by side, every other one read out to the other side."""
+def detector_of(number: int, amplifiers: int, height: int, width: int, nominal: float | None = None) -> Detector:
+    """Amplifiers side by side, every other one read out to the other side, with a nominal gain."""
     edges = [width * i // amplifiers for i in range(amplifiers + 1)]
     amps = tuple(
-        Amplifier(f"C{i}", Box(edges[i], 0, edges[i + 1], height), flip_x=bool(i % 2)) for i in range(amplifiers)
+        Amplifier(f"C{i}", Box(edges[i], 0, edges[i + 1], height), flip_x=bool(i % 2), gain=nominal)
+        for i in range(amplifiers)
     )
     return Detector("planecam", number, f"S{number:02d}", width, height, amps)
 
@@ -42,6 +43,7 @@ class Plane:
     levels: NDArray[np.float64]
     config: FlatConfig = field(default_factory=FlatConfig)
     shared: Measurement | None = None
+    needs: Mapping[str, Product] = field(default_factory=dict)
 
     def flats(self) -> dict[int, Flat]:
         """Measure, pool and solve."""
@@ -66,7 +68,7 @@ class Plane:
                 measurements=measured[number],
                 shared=self.shared,
             )
-            flats[number] = solve({"flat": frames}, {}, self.config, contexts[number])
+            flats[number] = solve({"flat": frames}, self.needs, self.config, contexts[number])
         return flats
 
 
@@ -88,14 +90,16 @@ class PlaneSimulator:
         delay: Mapping[int, NDArray[np.float64]] | None = None,
         unit: str = "electron",
         gain: float = 1.0,
+        nominal: float | None = None,
     ) -> Plane:
         """Simulate exposures of a lamp with these mean levels [electron].
 
         ``amplifiers`` of each detector; ``spread`` is the scatter of their throughputs. ``delay`` maps detectors to
-        planes in seconds; ``times`` are exposure times. ``gain`` turns electrons into ``unit`` adu.
+        planes in seconds; ``times`` are exposure times. ``gain`` turns electrons into ``unit`` adu,
+        ``nominal`` is what the camera is said to have.
         """
         rng = np.random.default_rng(seed)
-        detectors = {i: detector_of(i, n, *shape) for i, n in enumerate(amplifiers)}
+        detectors = {i: detector_of(i, n, *shape, nominal) for i, n in enumerate(amplifiers)}
         y, x = np.mgrid[: shape[0], : shape[1]] + 0.5
         response = {}
         for i, detector in detectors.items():

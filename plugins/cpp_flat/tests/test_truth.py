@@ -58,25 +58,6 @@ def test_pixel_to_pixel_response_is_seen(simulate_plane: Any, unit: str) -> None
         assert np.corrcoef(found, true)[0, 1] > 0.9
 
 
-def test_unknown_gain_is_measured_and_said(simulate_plane: Any) -> None:
-    plane = simulate_plane([2e4, 1e4, 3e4, 2e4], 4, unit="adu", gain=2.5)
-    (flat,) = plane.flats().values()
-    for amp in flat.amplifiers.values():
-        gain = amp.values["gain_used"]
-        assert abs(gain.value - 2.5) < 4 * gain.error
-        assert gain.error < 0.1
-        assert "gain from pairs of exposures of this stack" in amp.reason
-    pull = (flat.image - plane.response[0]) / flat.error
-    assert abs(np.sqrt(np.mean(pull**2)) - 1) < 0.05
-
-
-def test_one_exposure_says_what_it_cannot_tell(simulate_plane: Any) -> None:
-    (flat,) = simulate_plane([2e4], 5, unit="adu", gain=2.5).flats().values()
-    for amp in flat.amplifiers.values():
-        assert "gain from differences of rows" in amp.reason
-        assert "outliers cannot be told" in amp.reason
-
-
 def test_stars_in_twilight_are_rejected(simulate_plane: Any) -> None:
     """Twelve stars, moved between five exposures of falling level: none survives in a pixel that is hit once."""
     plane = simulate_plane([3e4, 2.4e4, 1.8e4, 1.3e4, 9e3], 6, shape=(128, 128))
