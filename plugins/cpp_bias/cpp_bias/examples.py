@@ -50,6 +50,7 @@ class Stack:
 
     samples: NDArray[np.float32]
     overscan_noise: float = NOISE
+    has_overscan: bool = True
 
     @property
     def exposures(self) -> list[Exposure]:
@@ -70,6 +71,8 @@ class Stack:
     @property
     def records(self) -> dict[str, AmplifierRecord]:
         """What the overscan stage would have found, the same in every exposure."""
+        if not self.has_overscan:
+            return {amp.name: AmplifierRecord() for amp in DETECTOR.amplifiers}
         error = self.overscan_noise / np.sqrt(2 * SIZE * 64)
         record = AmplifierRecord(bias_level=0.0, read_noise=self.overscan_noise, read_noise_error=error)
         return {amp.name: record for amp in DETECTOR.amplifiers}

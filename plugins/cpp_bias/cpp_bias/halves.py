@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from cpp_bias.limits import limits_of
 from cpp_bias.product import Bias
-from cpp_bias.residual import expected_noise, is_refused, live_amplifiers
+from cpp_bias.residual import NO_OVERSCAN, expected_noise, is_refused, live_amplifiers
 from cpp_framework.model import Amplifier, Check, Level, ResidualFrame, VerifyContext
 from cpp_framework.stats import FrameNoise, clipped_moments, profiles
 
@@ -30,6 +30,8 @@ class _Half:
     sum: NDArray[np.float32]
     count: NDArray[np.uint16]
     noises: dict[str, list[FrameNoise]] = field(default_factory=dict)
+    circular: set[str] = field(default_factory=set)
+    """Amplifiers whose expected noise was measured on the exposures themselves."""
 
 
 class Halves:
@@ -52,6 +54,8 @@ class Halves:
         half.count += used
         for amp in live_amplifiers(product, self._ctx.detector):
             if not is_refused(product, exposure, amp.name):
+                if frame.records[amp.name].read_noise is None:
+                    half.circular.add(amp.name)
                 half.noises.setdefault(amp.name, []).append(expected_noise(frame, product, amp))
 
     def checks(self) -> Iterator[Check]:
@@ -78,14 +82,11 @@ class Halves:
             pull = clipped_moments(difference / np.sqrt(variance))
         relative = math.sqrt(sum(noise.relative_error**2 for noise in even + odd)) / len(even + odd)
         relative = math.hypot(relative, max(noise.lines_error(*amp.box.shape) for noise in even + odd))
-        yield self._check(
-            NOISE,
-            amp,
-            value=pull.std,
-            error=math.hypot(pull.std_error, pull.std * relative),
-            expected=1.0,
-            unit="1",
-        )
+        if any(amp.name in half.circular for half in self._halves):
+            yield self._check(NOISE, amp, skipped=NO_OVERSCAN)
+        else:
+            error = math.hypot(pull.std_error, pull.std * relative)
+            yield self._check(NOISE, amp, value=pull.std, error=error, expected=1.0, unit="1")
         mean, error = clipped_moments(difference).mean, _error_of_mean(difference, even, odd)
         yield self._check(
             MEAN,

@@ -16,6 +16,8 @@ from cpp_framework.stats import FrameNoise, Moments, Profiles, clipped_moments, 
 CLIP = 5.0
 """Residuals further from the mean than this many standard deviations are hits, not noise."""
 
+NO_OVERSCAN = "no overscan tells the noise: it was measured on these exposures, and would be compared with itself"
+
 
 @dataclass(frozen=True)
 class AmplifierResidual:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cpp_bias.declare import CHECKS
 from cpp_bias.examples import (
     GAIN,
     HALF,
@@ -24,6 +25,7 @@ from cpp_bias.product import Bias
 from cpp_bias.verify import verify
 from numpy.typing import NDArray
 
+from cpp_framework.declare import Need
 from cpp_framework.model import Check, Limit, Limits, Status, VerifyContext
 
 Damage = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -143,6 +145,21 @@ def test_without_gain_levels_are_not_run_unless_limits_are_in_adu() -> None:
     limits = Limits(fail={n: Limit(low=-0.5, high=0.5) for n in names}, units=dict.fromkeys(names, "adu"))
     levels = [check for check in run(product, replace(blind, limits=limits)) if check.name in names]
     assert {(check.status, check.unit) for check in levels} == {(Status.PASS, "adu")}
+
+
+def test_noise_is_not_judged_by_itself() -> None:
+    """Without an overscan the expected noise is that of the same exposures, however noisy they are."""
+    stack = simulate(6)
+    stack.samples[:] += np.random.default_rng(8).normal(0, 3 * NOISE, stack.samples.shape).astype(np.float32)
+    in_overscan = run(*example(stack, produce(stack)))
+    blind = replace(stack, has_overscan=False)
+    in_frames = run(*example(blind, produce(blind)))
+    for name in ("B2_noise", "B5_halves_noise"):
+        assert {check.status for check in in_overscan if check.name == name} == {Status.FAIL}
+        assert {check.status for check in in_frames if check.name == name} == {Status.NOT_RUN}
+        assert all("no overscan" in check.skipped for check in in_frames if check.name == name)
+        (spec,) = (spec for spec in CHECKS if spec.name == name)
+        assert Need.OVERSCAN in spec.needs
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])

@@ -87,12 +87,12 @@ def cosmic_ray_rates(
 ) -> Mapping[str, Measured]:
     """Hits per megapixel and second of dark time in each amplifier, with the error of their number.
 
-    Hits are groups of touching samples that were left out and lie `LEAST_SIGMA` σ above the model, or those ``found``
-    in single exposures.
+    Hits are groups of touching samples that were left out and lie `LEAST_SIGMA` σ above what the samples kept predict,
+    or those ``found`` in single exposures.
     """
     from scipy import ndimage
 
-    hits = _rejected_hits(frames, fit, noise) if found is None else np.argwhere(found)
+    hits = _rejected_hits(frames, fit, noise, used) if found is None else np.argwhere(found)
     rates = {}
     for i, amp in enumerate(frames.detector.amplifiers):
         exposed = float(np.sum(times[used[:, i]])) * amp.box.width * amp.box.height / 1e6
@@ -108,7 +108,9 @@ def cosmic_ray_rates(
     return rates
 
 
-def _rejected_hits(frames: StackedFrames, fit: DarkFit, noise: SampleNoise) -> NDArray[np.int64]:
+def _rejected_hits(
+    frames: StackedFrames, fit: DarkFit, noise: SampleNoise, used: NDArray[np.bool_]
+) -> NDArray[np.int64]:
     """Exposure, row and column of samples left out that lie far above the model, but for pixels that are unstable."""
     found = [np.zeros((0, 3), np.int64)]
     unstable = np.uint32(Mask.UNSTABLE)
@@ -119,10 +121,38 @@ def _rejected_hits(frames: StackedFrames, fit: DarkFit, noise: SampleNoise) -> N
         samples = frames.rows(y0, y1)
         exposures = np.repeat(runs[:, 0].astype(np.int64), runs[:, 3])
         y, x = run_pixels(runs)
+        kept = np.isfinite(samples)
+        kept[exposures, y - y0, x] = False
         for i, amp in enumerate(frames.detector.amplifiers):
             inside = (y >= amp.box.y0) & (y < amp.box.y1) & (x >= amp.box.x0) & (x < amp.box.x1)
             k, row, column = exposures[inside], y[inside], x[inside]
-            above = samples[k, row - y0, column] - fit.model(k, row, column, i)
-            hit = (above > LEAST_SIGMA * noise.total[k, i]) & ((fit.mask[row, column] & unstable) == 0)
+            model = fit.model(k, row, column, i)
+            above = samples[k, row - y0, column] - model
+            poisson = np.maximum(model, 0) / noise.gains.get(amp.name, np.inf)
+            own = np.maximum(noise.total[k, i] ** 2, noise.read[k, i] ** 2 + poisson)
+            bias = fit.bias_error[row, column] if fit.bias_error.size else np.zeros(k.size)
+            with_sample = kept[:, row - y0, column] & used[:, i, np.newaxis]
+            variance = _held_out_variance(fit, k, with_sample, own, bias)
+            hit = (above > LEAST_SIGMA * np.sqrt(variance)) & ((fit.mask[row, column] & unstable) == 0)
             found.append(np.stack([k[hit], row[hit], column[hit]], axis=1))
     return np.concatenate(found)
+
+
+def _held_out_variance(
+    fit: DarkFit, exposures: NDArray[np.int64], kept: NDArray[np.bool_], own: Float, bias_error: NDArray[np.floating]
+) -> Float:
+    """Variance of samples minus what others predict for them; infinite where those predict nothing.
+
+    That is σ²(1 + h) with the leverage h of a sample on the fit of those ``kept`` ``[exposure, sample]`` in its pixel,
+    and what the fit leaves of the ``bias_error`` b that all share: b²(t Σ w t / Σ w t² − 1)².
+    """
+    t, w, time = fit.times, fit.weights, fit.times[exposures]
+    s0, s1, s2 = (factors @ kept for factors in (w, w * t, w * t**2))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if fit.zero.size:
+            leverage = w[exposures] * (s2 - 2 * time * s1 + time**2 * s0) / (s0 * s2 - s1**2)
+        else:
+            leverage = w[exposures] * time**2 / s2
+        shared = np.square(bias_error * (time * s1 / s2 - 1)) if np.any(bias_error) else 0.0
+    variance: Float = own * (1 + leverage) + shared
+    return np.where(np.isfinite(variance), variance, np.inf)

@@ -11,7 +11,7 @@ CHECKS = (
     CheckSpec(
         "D2_noise",
         "noise of each held-out residual over its expectation",
-        (Need.GAIN, Need.TWO_EXPOSURES),
+        (Need.GAIN, Need.OVERSCAN, Need.TWO_EXPOSURES),
         "DMTN-101 5.3",
     ),
     CheckSpec("D3_columns", "scatter of column means over that of white noise", (Need.TWO_EXPOSURES,)),
@@ -21,7 +21,7 @@ CHECKS = (
     CheckSpec(
         "D5_halves_noise",
         "scatter of the rate of even minus odd exposures over its prediction",
-        (Need.GAIN, Need.FOUR_EXPOSURES),
+        (Need.GAIN, Need.OVERSCAN, Need.FOUR_EXPOSURES),
         "DMTN-101 5.5-5.7",
     ),
     CheckSpec(

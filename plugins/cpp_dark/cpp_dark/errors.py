@@ -27,18 +27,17 @@ STANDS_OUT = 4.0
 def with_surrounding_noise(fit: DarkFit, frames: StackedFrames, used: NDArray[np.bool_], *, joint: bool) -> DarkFit:
     """Return the fit with the Poisson noise of pixels that do not stand out taken from the block they are in.
 
-    Only where frames are in electron: in ADU without a gain there is no Poisson noise in the errors.
+    Without a gain all pixels have the same noise already.
     """
-    if frames.unit != "electron":
-        return fit
+    gains = frames.poisson_gains()
     error, zero_error = fit.error.copy(), fit.zero_error.copy()
     for i, amp in enumerate(frames.detector.amplifiers):
         which = np.flatnonzero(used[:, i])
-        if which.size == 0:
+        if which.size == 0 or amp.name not in gains:
             continue
         box = amp.box.slices
         times, weights = fit.times[which], fit.weights[which]
-        excess = _excess(fit, box)
+        excess = _excess(fit, box) / np.float32(gains[amp.name])
         error[box] = _changed(error[box], rate_coefficients(times, weights, joint=joint), times, excess)
         if joint:
             zero_error[box] = _changed(zero_error[box], zero_coefficients(times, weights), times, excess)
@@ -63,7 +62,7 @@ def noise_rate(rates: Plane, errors: Plane, bad: NDArray[np.bool_]) -> Plane:
 
 
 def _changed(error: Plane, factors: Float, times: Float, excess: Plane) -> Plane:
-    """Error without the Poisson noise of an excess rate, for an estimate Σ factor_k·x_k."""
+    """Error without the Poisson noise of an excess rate over gain, for an estimate Σ factor_k·x_k."""
     per_rate = np.float32(np.sum(factors**2 * times))
     if not np.isfinite(per_rate):
         return error

@@ -60,6 +60,7 @@ class Stack:
     times: Sequence[float]
     bias: ImageProduct
     overscan_noise: float = NOISE
+    has_overscan: bool = True
 
     @property
     def exposures(self) -> list[Exposure]:
@@ -80,6 +81,8 @@ class Stack:
     @property
     def records(self) -> dict[str, AmplifierRecord]:
         """What the overscan and gain stages would have found, the same in every exposure [adu]."""
+        if not self.has_overscan:
+            return {amp.name: AmplifierRecord(gain=GAIN) for amp in DETECTOR.amplifiers}
         noise = self.overscan_noise / GAIN
         record = AmplifierRecord(
             bias_level=0.0, read_noise=noise, read_noise_error=noise / np.sqrt(2 * SIZE * 64), gain=GAIN

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,8 @@ Plane = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class DarkFit:
-    """Planes ``[y, x]`` of the fit, and its numbers per exposure. ``zero`` is of shape (0, 0) where not fitted.
+    """Planes ``[y, x]`` of the fit, and its numbers per exposure. ``zero`` is of shape (0, 0) where not fitted, and so
+    is ``bias_error`` (in the unit of the frames) where no bias was subtracted.
 
     ``rejected`` are runs of ``(exposure, y, x0, length)`` by index into the frames.
     """
@@ -33,6 +34,7 @@ class DarkFit:
     times: Float
     weights: Float
     offsets: Float
+    bias_error: Plane = field(default_factory=lambda: np.zeros((0, 0), np.float32))
 
     def model(self, exposures: NDArray[np.int64], y: NDArray[np.int64], x: NDArray[np.int64], amplifier: int) -> Float:
         """What single samples of one amplifier should be, in the unit of the frames."""
@@ -165,4 +167,4 @@ def with_bias_error(fit: DarkFit, bias_error: Plane, frames: StackedFrames, used
     with np.errstate(divide="ignore", invalid="ignore"):
         shared = bias_error * first / second
     error = np.sqrt(np.square(fit.error) + np.square(shared), dtype=np.float32)
-    return replace(fit, error=np.where(fit.used > 0, error, fit.error))
+    return replace(fit, error=np.where(fit.used > 0, error, fit.error), bias_error=bias_error)

@@ -51,6 +51,12 @@ class StackedFrames:
         every = [record for part in self._parts for record in part.records(amplifier)]
         return [every[k] for k in self._chosen]
 
+    def poisson_gains(self) -> dict[str, float]:
+        """Electron per unit of the frames by amplifier, for Poisson noise; in ADU the nominal gain, where known."""
+        if self.unit == "electron":
+            return {amp.name: 1.0 for amp in self.detector.amplifiers}
+        return {amp.name: amp.gain for amp in self.detector.amplifiers if amp.gain is not None}
+
     def rows(self, y0: int, y1: int) -> NDArray[np.float32]:
         """Samples ``[exposure, y, x]`` of rows ``y0 <= y < y1``; NaN where masked or left out."""
         samples = self._take([part.rows(y0, y1) for part in self._parts])

@@ -35,6 +35,8 @@ class _Amplifier:
     """Factor with which the error of the bias stays in the difference."""
     noises: dict[str, FrameNoise] = field(default_factory=dict)
     signals: dict[str, float] = field(default_factory=dict)
+    circular: str = ""
+    """Why the noise cannot be judged."""
 
 
 class Halves:
@@ -81,6 +83,7 @@ class Halves:
             deviation[left_out[box]] = np.nan
             self._difference[box] += np.float32(own.factors[exposure]) * deviation
             own.noises[exposure] = self._judge_residuals.sample_noise(frame, amp)
+            own.circular = own.circular or self._judge_residuals.circular(frame, amp.name)
             own.signals[exposure] = frame.scale * self._judge_residuals.poisson(amp.name)
 
     def checks(self) -> Iterator[Check]:
@@ -115,7 +118,11 @@ class Halves:
         error = math.sqrt(float(np.sum((parts * relative) ** 2))) / float(np.nanmedian(variance))
         lines = max(own.noises[name].lines_error(rows, columns) for name in names)
         error = pull.std * math.hypot(error, lines)
-        yield self._check(NOISE, amp, value=pull.std, error=math.hypot(pull.std_error, error), expected=1.0, unit="1")
+        if own.circular:
+            yield self._check(NOISE, amp, skipped=own.circular)
+        else:
+            error = math.hypot(pull.std_error, error)
+            yield self._check(NOISE, amp, value=pull.std, error=error, expected=1.0, unit="1")
         if self._product.relative:
             yield self._check(MEAN, amp, skipped="the level of each exposure was fitted")
             return

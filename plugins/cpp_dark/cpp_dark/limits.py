@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from cpp_dark.product import Dark
 from cpp_framework.model import Limit, VerifyContext
 
@@ -34,6 +36,12 @@ WARN: dict[str, Limit] = {
 
 GROWTH = 2.0
 """Structure may grow by this factor against the previous verdict."""
+
+TWO_VALUES = math.sqrt(2)
+"""Error of a difference over that of one value, the previous one being known as well.
+
+The error in the previous verdict may itself be one of a difference; taken over, errors would grow without end.
+"""
 
 
 def limits_of(ctx: VerifyContext, check: str) -> dict[str, Limit | None]:

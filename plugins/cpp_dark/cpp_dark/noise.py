@@ -19,22 +19,25 @@ OVERSCAN, DIFFERENCES, ROWS = "overscan", "differences of exposures", "differenc
 class SampleNoise:
     """Noise of one sample ``[exposure, amplifier]`` in the unit of the frames; NaN where an exposure is not used.
 
-    ``read`` has no Poisson noise, as far as a gain is known; ``total`` has that of the typical pixel. ``sources`` and
-    ``errors`` are by amplifier, the error that of the pooled read noise.
+    ``read`` has no Poisson noise where that can be told; ``total`` has that of the typical pixel. By amplifier there
+    are ``sources`` of the read noise, ``errors`` of the pooled read noise, and ``gains`` [electron per unit of the
+    frames] where known.
     """
 
     read: Float
     total: Float
     sources: dict[str, str]
     errors: dict[str, float]
+    gains: dict[str, float]
 
     def of_stack(self, frames: StackedFrames) -> StackNoise:
-        """The noise model of the fit."""
-        electron = frames.unit == "electron"
-        names = [amp.name for i, amp in enumerate(frames.detector.amplifiers) if np.any(np.isfinite(self.read[:, i]))]
-        index = {amp.name: i for i, amp in enumerate(frames.detector.amplifiers)}
-        read = {name: [float(value) for value in self.read[:, index[name]]] for name in names}
-        return StackNoise(read, dict.fromkeys(names, 1.0) if electron else {}, self.sources, self.errors)
+        """The noise model of the fit; without a gain every pixel has the total noise of the typical one."""
+        noises = {}
+        for i, amp in enumerate(frames.detector.amplifiers):
+            if np.any(np.isfinite(self.read[:, i])):
+                values = self.read[:, i] if amp.name in self.gains else self.total[:, i]
+                noises[amp.name] = [float(value) for value in values]
+        return StackNoise(noises, self.gains, self.sources, self.errors)
 
     def weights(self, times: Float) -> Float:
         """One per exposure, mean 1 over those used: 1/σ² of a typical sample, the same for equal dark times."""
@@ -64,11 +67,12 @@ def sample_noise(
     signals : float64 array ``[exposure, amplifier]``
         Dark signal of the typical pixel; 0 where not known.
 
-    In electron, Poisson noise is the signal; without a gain it is part of what differences show and unknown in the
-    overscan's noise.
+    The Poisson variance is signal over gain. Without a gain the total noise is what differences of exposures show, and
+    not less than that of the overscan.
     """
     electron = frames.unit == "electron"
-    poisson = np.maximum(signals, 0.0) if electron else np.zeros(signals.shape)
+    gains = frames.poisson_gains()
+    poisson = np.maximum(signals, 0.0) * [1 / gains.get(amp.name, math.inf) for amp in frames.detector.amplifiers]
     read, total = np.full(used.shape, math.nan), np.full(used.shape, math.nan)
     sources: dict[str, str] = {}
     errors: dict[str, float] = {}
@@ -81,13 +85,16 @@ def sample_noise(
         if np.all(np.isfinite(variances)):
             read[which, i] = np.sqrt(variances)
             sources[amp.name], errors[amp.name] = OVERSCAN, _pooled_error(records, which, electron)
+            if amp.name not in gains:
+                seen, _, _ = _from_frames(frames, times, statistics, which, i)
+                poisson[which, i] = np.maximum(np.nan_to_num(seen) ** 2 - variances, 0)
         else:
             measured, error, sources[amp.name] = _from_frames(frames, times, statistics, which, i)
             floor = 1 / 12 if not electron else 0.0
             read[which, i] = np.sqrt(np.maximum(measured**2 - poisson[which, i], max(floor, 0.01)))
             errors[amp.name] = error
         total[which, i] = np.sqrt(read[which, i] ** 2 + poisson[which, i])
-    return SampleNoise(read, total, sources, errors)
+    return SampleNoise(read, total, sources, errors, gains)
 
 
 def _overscan_variance(record: AmplifierRecord, electron: bool) -> float:

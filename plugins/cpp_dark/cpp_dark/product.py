@@ -23,10 +23,11 @@ class Dark(ImageProduct):
     A sample of an exposure is rate × dark time (+ zero + offset). ``zero`` and ``zero_error`` ``[y, x]`` are there
     where zero and rate were fitted together, for want of a bias, in the unit of the frames; else of shape (0, 0).
 
-    Per amplifier it holds ``median`` (rate), ``p95`` (95th percentile of the rate without its noise), ``read_noise`` of
-    one exposure, ``cosmic_rays`` (hits per megapixel and second) and ``exposures`` used there. The metric ``relative``
-    is 1 where each exposure had a free offset: the median rate of each amplifier is then 0 by choice, not by
-    measurement.
+    Per amplifier it holds ``median`` and ``p95`` (95th percentile) of the rate, ``read_noise`` of one exposure,
+    ``cosmic_rays`` (hits per megapixel and second) and ``exposures`` used there. Median and percentile are those of the
+    rates without the noise of the image, to a first approximation; half of what that takes off the median is in its
+    error. The metric ``relative`` is 1 where each exposure had a free offset: the median rate of each amplifier is then
+    0 by choice, not by measurement.
     """
 
     plane_names: ClassVar[Mapping[str, str]] = {

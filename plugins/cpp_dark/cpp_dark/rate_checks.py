@@ -14,7 +14,7 @@ from cpp_dark.estimator import rate_coefficients
 from cpp_dark.limits import limits_of, nearest_allowed, scale_of
 from cpp_dark.product import Dark
 from cpp_dark.rates import Skewness, high_rate
-from cpp_dark.residual import live_amplifiers
+from cpp_dark.residual import live_amplifiers, poisson_gain
 from cpp_framework.model import Amplifier, Check, Level, VerifyContext
 from cpp_framework.model.mask import UNUSABLE
 
@@ -28,7 +28,7 @@ def rate_checks(product: Dark, config: DarkConfig, ctx: VerifyContext) -> Iterat
     """D4, D7, D8 and D9 of each live amplifier."""
     for amp in live_amplifiers(product, ctx.detector):
         for name, numbers in (
-            (PENALTY, _penalty(product, amp)),
+            (PENALTY, _penalty(product, amp, ctx)),
             (CURRENT, _current(product, amp, ctx)),
             *_glow(product, amp, config.block, ctx),
             (HOT, _hot(product, amp, config, ctx)),
@@ -44,7 +44,7 @@ def rate_checks(product: Dark, config: DarkConfig, ctx: VerifyContext) -> Iterat
             )
 
 
-def _penalty(product: Dark, amp: Amplifier) -> dict[str, object]:
+def _penalty(product: Dark, amp: Amplifier, ctx: VerifyContext) -> dict[str, object]:
     """D4: the noise of rate × dark time is added to every image; read noise and dark shot noise are there anyway."""
     values = product.amplifiers[amp.name].values
     times = product.scales[product.scales > 0]
@@ -53,8 +53,8 @@ def _penalty(product: Dark, amp: Amplifier) -> dict[str, object]:
         return {"skipped": "most pixels have no data"}
     time = float(np.median(times))
     own = values["read_noise"].value ** 2
-    if product.frame_unit == "electron":
-        own += max(values["median"].value, 0.0) * time
+    if (gain := poisson_gain(product, ctx, amp.name)) is not None:
+        own += max(values["median"].value, 0.0) * time / gain
     added = float(np.nanmedian(errors)) * time
     return {
         "value": math.sqrt(1 + added**2 / own) - 1,
@@ -80,9 +80,8 @@ def _current(product: Dark, amp: Amplifier, ctx: VerifyContext) -> dict[str, obj
     common = values["median"].error or 0.0
     rates = _usable(product, amp)
     factors = rate_coefficients(product.scales, product.weights, joint=product.zero.size > 0)
-    skewness = Skewness()
-    if product.frame_unit == "electron":
-        skewness = Skewness.of(factors, product.scales, float(np.nanmedian(rates)))
+    gain = poisson_gain(product, ctx, amp.name)
+    skewness = Skewness.of(factors, product.scales, float(np.nanmedian(rates)), gain)
     high, error = high_rate(rates, product.error[amp.box.slices], relative, common, skewness)
     return {
         "value": high * factor,

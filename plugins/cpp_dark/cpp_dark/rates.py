@@ -15,6 +15,15 @@ HIGH = 0.95
 GAUSSIAN_HIGH = 1.6448536269514722
 """95 % of a Gaussian lie below this many σ."""
 
+OF_MIDDLES = np.array([[1.571, 0.822], [0.822, 1.355]])
+"""Covariance of the median and of the middle of the quantiles ± 1 σ of n Gaussian numbers [σ²/n]."""
+
+SIGMA_ERROR = 0.96
+"""Error of half the distance of the quantiles ± 1 σ of n Gaussian numbers [σ/√n]."""
+
+SEEN = 5.0
+"""Rates are seen to spread if the variance of the image exceeds that of its noise by this many errors."""
+
 
 @dataclass(frozen=True)
 class Skewness:
@@ -28,9 +37,12 @@ class Skewness:
     per_rate: float = 0.0
 
     @classmethod
-    def of(cls, factors: Float, times: Float, rate: float) -> Self:
-        """That of a fit with these factors, in electron."""
-        return cls(float(np.sum(factors**3 * times)) * max(rate, 0.0), float(np.sum(factors**2 * times)))
+    def of(cls, factors: Float, times: Float, rate: float, gain: float | None) -> Self:
+        """That of a fit with these factors; the gain is in electron per unit of the samples."""
+        if gain is None:
+            return cls()
+        third = float(np.sum(factors**3 * times)) * max(rate, 0.0) / gain**2
+        return cls(third, float(np.sum(factors**2 * times)) / gain)
 
     def shift(self, sigma: float, noise: float, deviate: float) -> float:
         """By how much it moves a quantile (Cornish & Fisher 1938, first term).
@@ -46,7 +58,12 @@ class Skewness:
 def median_rate(
     rates: NDArray[np.float32], errors: NDArray[np.float32], common: float, skewness: Skewness
 ) -> tuple[float, float]:
-    """Median of finite rates, without what the skewness of their noise does to it, and its error.
+    """Median of the rates that the noise of the image was added to, and its error.
+
+    The median of the image is freed of what the skewness of the noise does to it. Of skewed rates even Gaussian noise
+    moves the median, towards the mean: in the first approximation (Cornish & Fisher 1938) their distance goes with
+    1/variance, so between the rates it is R = (variance of the image)/(variance of the rates) times that in the image.
+    Half of this correction is in the error, as the approximation is rough.
 
     Parameters
     ----------
@@ -61,9 +78,23 @@ def median_rate(
         return math.nan, math.nan
     low, middle, high = np.quantile(values, [0.1587, 0.5, 0.8413])
     sigma = float(high - low) / 2
-    # The error of a median is √(π/2) of that of a mean where the middle is Gaussian; hot pixels are not in it.
-    own = math.sqrt(math.pi / 2 / values.size) * sigma
-    return float(middle) - skewness.shift(sigma, _typical(errors[good]), 0.0), math.hypot(own, common)
+    typical = _typical(errors[good])
+    median = float(middle) - skewness.shift(sigma, typical, 0.0)
+    ratio = _widening(sigma, typical, values.size)
+    # The middle of the quantiles ± 1 σ is the mean in that approximation, whatever a far tail of hot pixels does.
+    correction = (ratio - 1) * (float(low + high) / 2 - median)
+    covariance = sigma**2 / values.size * OF_MIDDLES
+    towards = np.array([ratio, 1 - ratio])
+    own = math.sqrt(float(towards @ covariance @ towards))
+    return median - correction, math.hypot(own, correction / 2, common)
+
+
+def _widening(sigma: float, noise: float, pixels: int) -> float:
+    """Variance of the image over that of the rates in it; 1 where these are not seen to spread at all."""
+    spread = sigma**2 - noise**2
+    if spread < SEEN * SIGMA_ERROR * sigma**2 * 2 / math.sqrt(pixels):
+        return 1.0
+    return sigma**2 / spread
 
 
 def _typical(errors: NDArray[np.float32]) -> float:

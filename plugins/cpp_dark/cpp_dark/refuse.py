@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cpp_dark.frames import StackedFrames
-from cpp_dark.levels import Float, LevelLine, level_line
+from cpp_dark.levels import Float, level_line
 from cpp_framework.stats import StackStatistics, find_deviant_exposures
 
 
@@ -32,7 +32,7 @@ def refuse(
     """Decide what is left out, from level and noise of each exposure.
 
     Levels and noises are brought to one dark time before they are compared: levels along the line they follow, noises
-    by the Poisson noise of that line (in electron). Where each exposure has a free offset, levels do not count.
+    by the Poisson noise of that line where a gain is known. Where each exposure has a free offset, levels do not count.
     Fewer than three exposures judge nobody.
 
     Parameters
@@ -49,7 +49,7 @@ def refuse(
     why = useless(times, statistics)
     dead = {name: f"{why[0, i]} in all exposures" for i, name in enumerate(names) if all(why[:, i] != "")}
     reference = _reference(times)
-    compared = _comparable(frames.unit, times, statistics, why, reference, through_zero, free_offsets)
+    compared = _comparable(frames, times, statistics, why, reference, through_zero, free_offsets)
     # Darks are judged among darks: bias exposures tell the zero, but not which of two darks is the odd one.
     for group in (np.flatnonzero(times > 0), np.flatnonzero(times == 0)):
         for one in find_deviant_exposures(*(numbers[group] for numbers in compared), unit=frames.unit):
@@ -85,7 +85,7 @@ def _reference(times: Float) -> float:
 
 
 def _comparable(
-    unit: str,
+    frames: StackedFrames,
     times: Float,
     statistics: StackStatistics,
     why: NDArray[np.object_],
@@ -97,16 +97,17 @@ def _comparable(
     levels, level_errors, noises, noise_errors = (np.where(why == "", one, np.nan) for one in statistics)
     alone = np.array([np.sum(times == time) == 1 for time in times])
     measured = [float(np.nanmedian(column)) if np.any(np.isfinite(column)) else math.nan for column in noises.T]
-    for i in range(levels.shape[1]):
+    gains = frames.poisson_gains()
+    for i, amp in enumerate(frames.detector.amplifiers):
         line = level_line(times, levels[:, i], through_zero=through_zero)
-        # Levels that drift do not tell the dark signal, so its noise has to tell itself.
-        noise_line = line if unit == "electron" else LevelLine(0.0, 0.0)
-        if free_offsets:
-            noise_line = level_line(times, noises[:, i] ** 2, through_zero=False)
+        # Levels that drift do not tell the dark signal, so its noise has to tell itself; so it has without a gain.
+        growth = line.rate / gains[amp.name] if amp.name in gains else math.nan
+        if free_offsets or amp.name not in gains:
+            growth = level_line(times, noises[:, i] ** 2, through_zero=False).rate
         levels[:, i] += line.rate * (reference - times)
         noises[alone, i] = np.nan
         variance = noises[:, i] ** 2
-        missing = max(noise_line.rate, 0.0) * (reference - times)
+        missing = max(growth, 0.0) * (reference - times)
         noises[:, i] = np.sqrt(np.maximum(variance + missing, 0.25 * variance))
         # An exposure that has no companion of its dark time shows its noise only together with that of others.
         unjudged = alone & np.isfinite(levels[:, i])

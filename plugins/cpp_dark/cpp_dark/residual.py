@@ -51,6 +51,8 @@ class AmplifierResidual:
         Dark time [s].
     used : bool ``[y, x]``
         Samples the stack kept.
+    circular : str
+        Why the noise cannot be judged: it was measured on the exposures themselves. Empty where it can.
     """
 
     amplifier: Amplifier
@@ -62,6 +64,7 @@ class AmplifierResidual:
     noise: FrameNoise
     scale: float
     used: NDArray[np.bool_]
+    circular: str
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ class Judge:
                 noise=noise,
                 scale=frame.scale,
                 used=oriented(used, amp),
+                circular=self.circular(frame, amp.name),
             )
 
     def _expected(self, frame: ResidualFrame, amp: Amplifier) -> tuple[Plane, FrameNoise]:
@@ -123,21 +127,28 @@ class Judge:
 
     def poisson(self, amplifier: str) -> float:
         """Variance per signal in the unit of the exposures; 0 where no gain is known."""
-        if self.product.frame_unit == "electron":
-            return 1.0
-        gain = self.ctx.gains.get(amplifier)
+        gain = poisson_gain(self.product, self.ctx, amplifier)
         return 0.0 if gain is None else 1 / gain
 
+    def circular(self, frame: ResidualFrame, amplifier: str) -> str:
+        """Why the expected noise of an exposure is not independent of what is measured; empty where it is."""
+        if frame.records[amplifier].read_noise is None:
+            return "no overscan tells the noise: it was measured on these exposures, and would be compared with itself"
+        if poisson_gain(self.product, self.ctx, amplifier) is None:
+            return "no gain of this amplifier is known: its Poisson noise was measured on these exposures"
+        return ""
+
     def sample_noise(self, frame: ResidualFrame, amp: Amplifier) -> FrameNoise:
-        """Noise of one sample without signal: from its overscan, else as `solve` measured it on the stack."""
+        """Noise of one sample without signal: from its overscan, else (or without a gain) as measured on the stack."""
         record = frame.records[amp.name]
         scale = (record.gain or math.nan) if self.product.frame_unit == "electron" else 1.0
-        if record.read_noise is None or not math.isfinite(scale):
+        no_gain = poisson_gain(self.product, self.ctx, amp.name) is None
+        if record.read_noise is None or not math.isfinite(scale) or no_gain:
             read = self.product.amplifiers[amp.name].values["read_noise"]
             noise = self._noises.get((frame.exposure.id, amp.name), read.value)
             typical = float(np.nanmedian(oriented(self.product.image, amp)))
             poisson = max(typical * frame.scale, 0.0) * self.poisson(amp.name)
-            # In adu `solve` could not tell Poisson noise apart: it is in what differences show.
+            # Without a gain Poisson noise cannot be told apart: it is in what differences show.
             return FrameNoise(max(noise**2 - poisson, 0.01), 0.0, 0.0, 0.0, (read.error or 0.0) / read.value)
         return FrameNoise.of_record(record, scale)
 
@@ -189,6 +200,11 @@ class Judge:
 def live_amplifiers(product: Dark, detector: Detector) -> list[Amplifier]:
     """Amplifiers the product does not call dead."""
     return [amp for amp in detector.amplifiers if product.amplifiers[amp.name].status != AmplifierStatus.DEAD]
+
+
+def poisson_gain(product: Dark, ctx: VerifyContext, amplifier: str) -> float | None:
+    """Electron per unit of the exposures, for Poisson noise; None where no gain is known."""
+    return 1.0 if product.frame_unit == "electron" else ctx.gains.get(amplifier)
 
 
 def is_refused(product: Dark, exposure: str, amplifier: str) -> bool:

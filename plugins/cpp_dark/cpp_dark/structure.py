@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from cpp_dark.limits import GROWTH, limits_of
+from cpp_dark.limits import GROWTH, TWO_VALUES, limits_of
 from cpp_dark.residual import AmplifierResidual
 from cpp_framework.model import Check, Level, Limit, VerifyContext
 from cpp_framework.stats import FrameNoise, block_means, profiles
@@ -55,7 +55,7 @@ def _check(name: str, amplifier: str, ratios: list[_Ratio], ctx: VerifyContext) 
     previous = _previous(name, amplifier, ctx)
     if previous is not None and limits["fail"] is None:
         limits["fail"] = Limit(high=GROWTH * previous.value)
-        expected, error = previous.value, math.hypot(error, previous.error or 0.0)
+        expected, error = previous.value, TWO_VALUES * error
         reason = f"median of {len(ratios)} exposures; {previous.value:.3g} in the previous verdict"
     return Check(
         name=name,

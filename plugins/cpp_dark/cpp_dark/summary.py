@@ -56,9 +56,9 @@ def _rates(
     relative = (read.error or 0.0) / read.value if read.value else 0.0
     used = stack.refusals.used[:, index]
     factors = rate_coefficients(fit.times[used], fit.weights[used], joint=stack.joint)
-    skewness = Skewness()
-    if stack.frames.unit == "electron" and not stack.free_offsets:
-        skewness = Skewness.of(factors, fit.times[used], float(np.nanmedian(rates)))
+    # With free offsets rates count from their median: how much signal there is, nobody knows.
+    gain = None if stack.free_offsets else stack.noise.gains.get(amp.name)
+    skewness = Skewness.of(factors, fit.times[used], float(np.nanmedian(rates)), gain)
     median = (0.0, common) if stack.free_offsets else median_rate(rates, errors, common, skewness)
     high = high_rate(rates, errors, relative, common, skewness)
     found = {"median": Measured(value=median[0], error=median[1], unit=unit)}

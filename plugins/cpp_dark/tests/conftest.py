@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -78,6 +78,15 @@ class Night:
     @property
     def needs(self) -> dict[str, ImageProduct]:
         return {} if self.bias is None else {"bias": self.bias}
+
+    def in_adu(self, *, nominal_gain: bool) -> Night:
+        """Return the night without its gain: no exposure has one, and the camera file only a nominal one, or none."""
+        records = [{name: replace(one, gain=None) for name, one in every.items()} for every in self.records]
+        camera = self.detector
+        if not nominal_gain:
+            camera = replace(camera, amplifiers=tuple(replace(amp, gain=None) for amp in camera.amplifiers))
+        samples = (self.samples / GAIN).astype(np.float32)
+        return replace(self, samples=samples, unit="adu", records=records, detector=camera)
 
     def produce(self) -> Dark:
         kinds = sorted({one.kind for one in self.exposures})

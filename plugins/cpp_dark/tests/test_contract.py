@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from cpp_framework.model import AmplifierResult, ImageProduct, Product
 from cpp_framework.testing import CalibrationTypeSuite, Stack, make_exposure, make_stack
+from cpp_framework.testing.stacks import GAIN
 
 TIME = 10.0
 
@@ -31,8 +32,12 @@ class TestDark(CalibrationTypeSuite):
 
     def stack(self, n: int, seed: int, **anomalies: bool) -> Stack:
         stack = make_stack(n, seed, kind="dark", **anomalies)
+        rng = np.random.default_rng(1_000_000 + seed)
         for k, image in enumerate(stack.images["dark"]):
             image.exposure = make_exposure(stack.detector, "dark", k, TIME)
+            # A pattern of charge has shot noise; a dead amplifier stays at 0.
+            shot = rng.poisson(stack.truth * GAIN) / GAIN - stack.truth
+            image.data += np.where(image.data == 0, 0, shot).astype(np.float32)
         return replace(stack, needs={"bias": zero_bias(stack)})
 
     def estimates(self, product: Product, stack: Stack) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cpp_dark.limits import WARN
 
 from cpp_framework.model import Mask
 
@@ -90,6 +91,27 @@ def test_noise_counts_as_no_hit(night: Any) -> None:
     for seed in range(10):
         product = night((60,) * 5, 5400 + seed, bias_of=400).produce()
         assert {amp.values["cosmic_rays"].value for amp in product.amplifiers.values()} == {0.0}
+
+
+@pytest.mark.parametrize("times", [(1, 1, 30), (1, 2, 5, 10, 30), (10, 10, 10, 300), (10, 10, 300)], ids=str)
+def test_noise_of_mixed_times_counts_as_no_hit(night: Any, times: tuple[float, ...]) -> None:
+    """Short exposures predict a long one badly, and share the error of a bias of five: still no hit."""
+    most = WARN["D10_cosmic_rays"].high
+    for seed in range(5):
+        product = night(times, 5450 + seed, bias_of=5).produce()
+        for amp in product.amplifiers.values():
+            assert amp.values["cosmic_rays"].value < most
+
+
+@pytest.mark.parametrize("times", [(10, 10, 10, 300), (10, 30, 60, 120, 300)], ids=str)
+def test_hits_of_mixed_times_are_counted(night: Any, times: tuple[float, ...]) -> None:
+    """Five tracks of 3000 electron in the longest exposure."""
+    one = night(times, 5460, bias_of=25)
+    for track in range(5):
+        one.samples[-1, 8 + 16 * track, 20:26] += np.float32(3000)
+    product = one.produce()
+    hits = product.amplifiers["A"].values["cosmic_rays"].value * sum(times) * 96 * 64 / 1e6
+    assert hits == pytest.approx(5)
 
 
 def single_exposure(night: Any) -> tuple[Any, np.ndarray]:

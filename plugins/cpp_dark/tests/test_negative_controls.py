@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cpp_dark.declare import CHECKS
 from cpp_dark.examples import (
     HALF,
     NOISE,
     SIZE,
+    changed,
     compared,
     example,
     good,
@@ -19,10 +21,12 @@ from cpp_dark.examples import (
     simulate,
     true_rate,
 )
+from cpp_dark.limits import FAIL
 from cpp_dark.product import Dark
 from cpp_dark.verify import verify
 from numpy.typing import NDArray
 
+from cpp_framework.declare import Need
 from cpp_framework.model import Check, Limit, Limits, Status, VerifyContext
 
 Plane = NDArray[np.floating]
@@ -55,8 +59,6 @@ def glowing(rate: NDArray[np.float32]) -> Plane:
 
 
 CONTROLS: dict[str, tuple[Damage, str]] = {
-    "10 sigma of the limit too high": (lambda rate: rate + np.float32(11 / 90), "D1_level"),
-    "10 sigma of the limit too low": (lambda rate: rate - np.float32(11 / 90), "D1_level"),
     "noise added": (
         lambda rate: rate + np.random.default_rng(1).normal(0, NOISE / 2 / 60, rate.shape),
         "D2_noise",
@@ -90,6 +92,30 @@ def test_damage_is_found(name: str) -> None:
     checks = run(*compared(damage))
     wrong = [one for one in checks if one.name == check and one.status == Status.FAIL]
     assert {one.amplifier for one in wrong} == {"A", "B"}, failures(checks)
+
+
+@pytest.mark.parametrize("sign", [1, -1], ids=["too low", "too high"])
+def test_a_level_ten_sigma_beyond_its_limit_fails(sign: int) -> None:
+    """The rate of each amplifier is moved so that one residual of 120 s is at the limit and 10 of its errors beyond."""
+    exposure, limit = "dark-20", FAIL["D1_level"].high
+    product, ctx = good()
+    # A residual is x − t·rate over 1 − h.
+    leverage = product.weights * product.scales**2 / np.sum(product.weights * product.scales**2)
+    k = product.stacked.index(exposure)
+    per_rate = product.scales[k] / (1 - leverage[k])
+    image, wanted = product.image.copy(), {}
+    for amp, healthy in _levels(product, ctx, exposure).items():
+        wanted[amp] = sign * (limit + 10 * healthy.error)
+        image[ctx.detector.amplifier(amp).box.slices] -= np.float32((wanted[amp] - healthy.value) / per_rate)
+    for amp, check in _levels(*changed(lambda _: image), exposure).items():
+        assert check.value == pytest.approx(wanted[amp], abs=0.1 * check.error)
+        assert abs(check.value) < 2
+        assert check.status == Status.FAIL
+
+
+def _levels(product: Dark, ctx: VerifyContext, exposure: str) -> dict[str, Check]:
+    """D1 of one exposure by amplifier."""
+    return {one.amplifier: one for one in run(product, ctx) if (one.name, one.exposure) == ("D1_level", exposure)}
 
 
 def test_the_undamaged_dark_passes() -> None:
@@ -157,6 +183,24 @@ def test_without_gain_levels_are_not_run_unless_limits_are_in_adu() -> None:
     }  # fmt: skip
 
 
+def test_noise_is_not_judged_by_itself() -> None:
+    """Without an overscan or a gain the expected noise is that of the same exposures, however noisy they are."""
+    stack = simulate((60.0,) * 6)
+    stack.samples[:] += np.random.default_rng(8).normal(0, 3 * NOISE, stack.samples.shape).astype(np.float32)
+    in_overscan = run(*made(stack))
+    blind = replace(stack, has_overscan=False)
+    in_frames = run(*made(blind))
+    product, ctx = made(stack)
+    without_gain = run(replace(product, unit="adu/s"), replace(ctx, gains={}, needs={}))
+    for name in ("D2_noise", "D5_halves_noise"):
+        assert {check.status for check in in_overscan if check.name == name} == {Status.FAIL}
+        assert {check.status for check in in_frames if check.name == name} == {Status.NOT_RUN}
+        assert all("no overscan" in check.skipped for check in in_frames if check.name == name)
+        assert all("no gain" in check.skipped for check in without_gain if check.name == name)
+        (spec,) = (spec for spec in CHECKS if spec.name == name)
+        assert {Need.GAIN, Need.OVERSCAN} <= set(spec.needs)
+
+
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_few_exposures_leave_no_check_out_without_a_word(n: int) -> None:
     stack = simulate((60.0,) * n)
@@ -175,8 +219,14 @@ def test_equal_dark_times_leave_the_trend_out() -> None:
 
 
 def test_growth_of_structure_is_measured_against_the_previous_verdict() -> None:
-    checks = run(*compared(lambda rate: rate + np.where(np.arange(SIZE) % 8 == 0, 0.05, 0.0)))
+    checks = run(*compared(_raised_columns))
     grown = {check.name: check for check in checks if check.amplifier == "A" and not check.exposure}
     assert grown["D3_columns"].status == Status.FAIL
     assert "in the previous verdict" in grown["D3_columns"].reason
+    alone = {check.name: check for check in run(*changed(_raised_columns)) if check.amplifier == "A"}
+    assert grown["D3_columns"].error == pytest.approx(np.sqrt(2) * alone["D3_columns"].error)
     assert grown["D3_rows"].status == Status.PASS
+
+
+def _raised_columns(rate: NDArray[np.float32]) -> Plane:
+    return rate + np.where(np.arange(SIZE) % 8 == 0, 0.05, 0.0)

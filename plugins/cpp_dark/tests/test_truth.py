@@ -176,6 +176,23 @@ def test_pulls_of_median_and_95th_percentile(night: Any, joint: bool) -> None:
         assert 0.6 < np.sqrt(np.mean(np.square(pull))) < 1 + SIGMA / math.sqrt(2 * len(pull))
 
 
+@pytest.mark.parametrize("scale", [0.03, 0.1, 0.5])
+@pytest.mark.parametrize("least", [0.0, 0.1])
+def test_median_of_rates_with_an_exponential_tail(night: Any, scale: float, least: float) -> None:
+    """Noise of 0.03 electron/s moves the median of the image towards the mean, by up to a quarter of the rate."""
+    found = []
+    for seed in range(10):
+        rate = least + np.random.default_rng(seed).exponential(scale, (192, 256))
+        one = night((60, 60, 120, 120), 4500 + seed, rate=rate, shape=(192, 256))
+        for amp, result in zip(one.detector.amplifiers, one.produce().amplifiers.values(), strict=True):
+            median = result.values["median"]
+            truth = np.median(one.rate[amp.box.slices])
+            found.append((median.value - truth) / (median.error or 0))
+            assert (median.error or 0) < 0.15 * truth
+    assert abs(np.mean(found)) < 2
+    assert np.sqrt(np.mean(np.square(found))) < 2
+
+
 def test_noise_alone_does_not_make_a_95th_percentile(night: Any) -> None:
     """A detector whose pixels are all alike: noise alone would put the percentile 0.27 electron/s above the median."""
     for amp in night((10,) * 9, 7, rate=0.02).produce().amplifiers.values():
@@ -192,16 +209,39 @@ def test_a_single_exposure_is_enough(night: Any) -> None:
 
 
 def test_without_a_gain_rates_are_in_adu(night: Any) -> None:
-    one = night(MIXED[9], 9, rate=0.5)
-    one.samples /= np.float32(1.5)
-    one.unit = "adu"
-    for records in one.records:
-        for amp in records.values():
-            amp.gain = None
-    product = one.produce()
+    product = night(MIXED[9], 9, rate=0.5).in_adu(nominal_gain=False).produce()
     assert product.unit == "adu/s"
     assert product.amplifiers["A"].values["median"].unit == "adu/s"
     assert product.amplifiers["A"].values["median"].value == pytest.approx(0.5 / 1.5, rel=0.01)
+
+
+@pytest.mark.parametrize("nominal_gain", [True, False], ids=["nominal gain", "no gain"])
+@pytest.mark.parametrize("signal", [400, 2000])
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_pulls_in_adu_have_the_shot_noise(night: Any, n: int, signal: int, nominal_gain: bool) -> None:
+    """Of 400 to 2000 electron it is four to nine times the read noise of the overscan."""
+    found, biases = [], []
+    for seed in SEEDS:
+        one = night((200,) * n, 9000 + seed, rate=signal / 200).in_adu(nominal_gain=nominal_gain)
+        product = one.produce()
+        assert not product.refused
+        assert product.used.mean() > 0.999 * n
+        assert product.metrics["unstable_pixels"].value <= 1
+        found.append(pulls(product, one.rate / 1.5))
+        biases.append(float(np.mean(product.image)) * 1.5 / (signal / 200) - 1)
+    assert_honest(np.concatenate(found))
+    assert abs(np.mean(biases)) < 2e-3
+
+
+@pytest.mark.parametrize("times", [(50, 100, 200), (100, 100, 200, 200)], ids=str)
+def test_pulls_of_mixed_times_in_adu(night: Any, times: tuple[float, ...]) -> None:
+    found = []
+    for seed in SEEDS:
+        one = night(times, 9100 + seed, rate=10.0).in_adu(nominal_gain=True)
+        product = one.produce()
+        assert not product.refused
+        found.append(pulls(product, one.rate / 1.5))
+    assert_honest(np.concatenate(found))
 
 
 def test_noise_of_a_camera_without_overscan_comes_from_exposures_of_one_time(night: Any) -> None:
