@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cpp_defects.file_errors import DefectFileError, quoted
 from cpp_framework.cli import options
 from cpp_framework.cli.output import print_json, print_table, say
 from cpp_framework.errors import ConfigError, ConflictError, IncompatibleError
@@ -15,6 +15,7 @@ from cpp_framework.errors import ConfigError, ConflictError, IncompatibleError
 if TYPE_CHECKING:
     from cpp_defects.product import Defects
     from cpp_framework.api import Repository
+    from cpp_framework.camera.instrument import Instrument
     from cpp_framework.model import Detector
 
 FormOption = Annotated[
@@ -51,13 +52,20 @@ def _register_export(group: typer.Typer) -> None:
         repository = options.open_repository(repo, write=False)
         found = repository.product(product)
         if not isinstance(found, Defects) or found.header is None:
-            raise IncompatibleError(f"{product} is no defects product", hint="cpp find --products --type defects")
+            raise IncompatibleError(f"{product} is no defects product", hint="cpp find --products type=defects")
         if output.exists():
             raise ConflictError(f"{output} is there already", hint="remove it, or choose another name")
+        if not output.parent.is_dir():
+            raise ConfigError(f"there is no folder {output.parent} to write {output.name} to", hint="make it first")
         header = found.header
         serial = repository.instrument(header.instrument).detector(header.detector).serial
         chosen = form_of(output, form)
-        boxes = write(found, output, chosen, serial)
+        try:
+            boxes = write(found, output, chosen, serial)
+        except OSError as error:
+            raise DefectFileError(
+                f"{output}: {error.strerror or error}", hint="may you write there, and is there room?"
+            ) from error
         if as_json:
             print_json(file=str(output), form=chosen, boxes=boxes, product=header.id)
             return
@@ -72,7 +80,7 @@ def _register_import(group: typer.Typer) -> None:
         detector: Annotated[int, typer.Option("--detector", help="Number of the detector.")] = 0,
         merge: Annotated[str, typer.Option("--merge", help="Of several files: or, and, fraction.")] = "or",
         fraction: Annotated[float, typer.Option("--fraction", help="Of so many files more must agree.")] = 0.7,
-        binning: Annotated[str, typer.Option("--binning", help="Binning of the exposures they are for.")] = "1x1",
+        binning: Annotated[str, typer.Option("--binning", help="Must be the instrument's, the default.")] = "",
         mode: Annotated[str, typer.Option("--mode", help="Readout mode, if the instrument has several.")] = "",
         label: options.LabelOption = "imported",
         repo: options.RepoOption = None,
@@ -92,7 +100,11 @@ def _register_import(group: typer.Typer) -> None:
         repository = options.open_repository(repo)
         where = repository.instrument(instrument).detector(detector)
         product = from_mask(merge_masks([read(path, where.shape) for path in files], merge, fraction), where)
-        key = {"detector": detector, "binning": _binning(binning), "mode": mode}
+        key = {
+            "detector": detector,
+            "binning": _binning(binning, repository.instrument(instrument)),
+            "mode": _mode(mode, repository, instrument),
+        }
         stored = _store(repository, product, where, key, label)
         boxes = len(product.boxes)
         if as_json:
@@ -102,11 +114,29 @@ def _register_import(group: typer.Typer) -> None:
         say(f"next: cpp verify {stored}{options.repo_words(repo)}")
 
 
-def _binning(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"([1-9]\d?)x([1-9]\d?)", text)
-    if match is None:
-        raise ConfigError(f"--binning {text!r} is none", hint="write it as 2x2")
-    return int(match[1]), int(match[2])
+def _binning(text: str, instrument: Instrument) -> tuple[int, int]:
+    """The binning of an instrument; raises `ConfigError` where another was asked for."""
+    own = f"{instrument.binning[0]}x{instrument.binning[1]}"
+    if text not in ("", own):
+        raise ConfigError(
+            f"--binning {quoted(text)} is not that of {instrument.name}, {own}",
+            hint=f"leave it out; another binning has an instrument file of its own, as {own} has",
+        )
+    return instrument.binning
+
+
+def _mode(mode: str, repository: Repository, instrument: str) -> str:
+    """The mode, if exposures of the instrument were read in it; raises `ConfigError` if not."""
+    stored = repository.exposures([f"instrument={instrument}"]) if mode else []
+    known = sorted({one.exposure.mode for one in stored} - {""})
+    if mode and mode not in known:
+        raise ConfigError(
+            f"--mode {quoted(mode)}: no exposure of {instrument} was read in it",
+            hint=f"modes of its exposures: {', '.join(known)}"
+            if known
+            else "leave it out: its exposures have no modes",
+        )
+    return mode
 
 
 def _store(repository: Repository, product: Defects, detector: Detector, key: dict[str, object], label: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from cpp_framework.declare import CalibrationType, CheckSpec, Corrector, Need, Reach, Requires, Stage
 
 CHECKS = (
-    CheckSpec("X1_completeness", "share of the pixels deviant in three or more frames that are masked"),
-    CheckSpec("X2_purity", "share of the hot and cold pixels that deviate in no frame"),
+    CheckSpec("X1_completeness", "share of the deviant pixels (in three frames and a third of them) that are masked"),
+    CheckSpec("X2_purity", "impure share: share of masked pixels (hot, cold) that never deviate"),
     CheckSpec("X3_amplifier", "masked share of each amplifier", (), "CCD-012"),
     CheckSpec("X3_detector", "masked share of the detector"),
     CheckSpec("X4_tails", "residuals of unmasked pixels beyond 4, 5 and 6 sigma, over a Gaussian's share"),

@@ -1,8 +1,6 @@
-"""Defects as DS9 regions. Reading them is left to the package `regions` (see `user_regions`)."""
+"""Defects as the text of a DS9 region file."""
 
 from __future__ import annotations
-
-import re
 
 from astropy.table import Table
 
@@ -34,8 +32,3 @@ def to_text(regions: Table) -> str:
         centre = f"{x0 + (width + 1) / 2:g},{y0 + (height + 1) / 2:g}"
         lines.append(f"box({centre},{width},{height},0) # color={colour} tag={{{reason}}}\n")
     return "".join(lines)
-
-
-def looks_like(text: str) -> bool:
-    """Whether a text is a DS9 region file and not lines of numbers."""
-    return "Region file format: DS9" in text or re.search(r"\b[a-z]+\s*\(", text) is not None

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import io
+import re
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
 from astropy.table import Table
+from astropy.utils.exceptions import AstropyUserWarning
 from numpy.typing import NDArray
 
-from cpp_defects import ds9, rubin
+from cpp_defects import ds9, ds9_reading, rubin
 from cpp_defects.boxes import boxes_of, count
-from cpp_defects.file_errors import DefectFileError
+from cpp_defects.file_errors import DefectFileError, quoted
 from cpp_defects.product import Defects
-from cpp_defects.user_regions import draw
 from cpp_framework.errors import UserError
 from cpp_framework.model import Mask
 from cpp_framework.model.mask import MEANINGS
@@ -31,6 +33,13 @@ FORMS = {
     "ds9": "DS9 regions, coloured by reason",
     "mask": "FITS image of mask bits",
 }
+
+_FORMS_HINT = f"forms: {', '.join(FORMS.values())}"
+_LARGEST_FILE = 2**29
+"""Bytes: a mask of twice the largest detectors there are."""
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_ALL_BITS = np.bitwise_or.reduce([np.uint32(bit) for bit in Mask])
 
 SUFFIXES = {".fits": "fits", ".fit": "fits", ".ecsv": "ecsv", ".txt": "text", ".dat": "text", ".reg": "ds9"}
 
@@ -101,43 +110,77 @@ def read(path: Path, shape: tuple[int, int]) -> Bits:
     DefectFileError
         The file is of no form we know, a value is wrong, or a box is not on the detector.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DefectFileError(f"{path}: {error.strerror or error}") from error
+    content = _content(path)
     if content.startswith(b"SIMPLE"):
         return _from_fits(content, str(path), shape)
     try:
-        text = content.decode("utf-8")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DefectFileError(f"{path}: neither FITS nor text") from error
+        raise DefectFileError(f"{path}: neither FITS nor text", hint=_FORMS_HINT) from error
     if text.startswith("# %ECSV"):
-        try:
-            table = Table.read(text.splitlines(), format="ascii.ecsv")
-        except Exception as error:  # its parser raises many kinds
-            raise DefectFileError(f"{path}: not a readable ECSV table: {error}") from error
-        return _drawn(rubin.boxes_from(table, str(path)), str(path), shape)
-    if ds9.looks_like(text):
-        return _by_hand(draw([text], shape))
-    return _drawn(_from_text(text, str(path)), str(path), shape)
+        return _from_ecsv(text, str(path), shape)
+    if ds9_reading.looks_like(text):
+        drawn = np.zeros(shape, bool)
+        ds9_reading.draw_ds9(text, str(path), drawn)
+        if not drawn.any():
+            raise DefectFileError(
+                f"{path}: excluded regions leave no pixel masked", hint="regions that begin with - are excluded"
+            )
+        return _by_hand(drawn)
+    return _from_text(text, str(path), shape)
 
 
-def _from_text(text: str, place: str) -> NDArray[np.int64]:
-    """Boxes of lines ``x0 y0 width height``; what follows a # is a comment."""
-    lines = [line.partition("#")[0].split() for line in text.splitlines()]
+def _content(path: Path) -> bytes:
+    """What is in a file, if it is one: a device or a pipe has no end."""
+    if path.exists() and not path.is_file():
+        raise DefectFileError(f"{path} is no regular file", hint="name a file")
     try:
-        rows = [[float(word) for word in words] for words in lines if words]
-    except ValueError as error:
-        raise DefectFileError(f"{place}: {error}", hint=f"forms: {', '.join(FORMS.values())}") from error
-    if wrong := [len(row) for row in rows if len(row) != 4]:
-        raise DefectFileError(f"{place}: a line has {wrong[0]} numbers; x0 y0 width height are 4")
-    return rubin.checked(np.array(rows, np.float64).reshape(-1, 4), place)
+        if path.stat().st_size > _LARGEST_FILE:
+            raise DefectFileError(
+                f"{path} has {path.stat().st_size} bytes, more than the {_LARGEST_FILE} that are read",
+                hint=f"a mask of a detector is far smaller; {_FORMS_HINT}",
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise DefectFileError(
+            f"{path}: {error.strerror or error}", hint="is the name right, and may you read it?"
+        ) from error
+
+
+def _from_ecsv(text: str, place: str, shape: tuple[int, int]) -> Bits:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of units, for instance: what the boxes need is checked below
+            table = Table.read(text.splitlines(), format="ascii.ecsv")
+    except Exception as error:  # its parser raises many kinds
+        raise DefectFileError(
+            f"{place}: not a readable ECSV table: {quoted(str(error))}", hint="Table.read of astropy must read it"
+        ) from error
+    return _drawn(rubin.boxes_from(table, place), place, shape)
+
+
+def _from_text(text: str, place: str, shape: tuple[int, int]) -> Bits:
+    """Boxes of lines ``x0 y0 width height``; what follows a # is a comment."""
+    rows, lines = [], []
+    for number, line in enumerate(text.splitlines(), start=1):
+        words = line.partition("#")[0].split()
+        if not words:
+            continue
+        if len(words) != 4 or not all(_NUMBER.fullmatch(word) for word in words):
+            raise DefectFileError(
+                f"{place}, line {number}: {quoted(line)} is not the four numbers x0 y0 width height", hint=_FORMS_HINT
+            )
+        rows.append([float(word) for word in words])
+        lines.append(number)
+    return _drawn(rubin.checked(np.array(rows, np.float64).reshape(-1, 4), place, lines), place, shape, lines)
 
 
 def _from_fits(content: bytes, place: str, shape: tuple[int, int]) -> Bits:
     try:
         with warnings.catch_warnings(), fits.open(io.BytesIO(content), memmap=False) as hdus:
-            warnings.simplefilter("error", fits.verify.VerifyWarning)
+            # Units and the like do not matter; a header or length that is wrong does.
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", AstropyUserWarning)
             planes = [hdu for hdu in hdus if hdu.is_image and hdu.data is not None and hdu.data.ndim == 2]
             if planes:
                 return _from_plane(planes[0], place, shape)
@@ -145,29 +188,46 @@ def _from_fits(content: bytes, place: str, shape: tuple[int, int]) -> Bits:
     except UserError:
         raise
     except Exception as error:  # of a damaged file anything can be wrong
-        raise DefectFileError(f"{place}: not a readable FITS file: {error}") from error
+        raise DefectFileError(
+            f"{place}: not a readable FITS file: {quoted(str(error))}", hint="is it whole? fitscheck of astropy tells"
+        ) from error
     if not tables:
-        raise DefectFileError(f"{place}: there is neither a table nor an image")
+        raise DefectFileError(f"{place}: there is neither a table nor an image", hint=_FORMS_HINT)
     return _drawn(rubin.boxes_from(tables[0], place), place, shape)
 
 
 def _from_plane(hdu: fits.ImageHDU, place: str, shape: tuple[int, int]) -> Bits:
     """An image of mask bits, as this program writes it; of another program's, whatever is not 0."""
-    if hdu.data.shape != shape:
-        raise DefectFileError(f"{place}: the mask has {hdu.data.shape} pixels (y, x), the detector {shape}")
+    plane = hdu.data
+    if plane.shape != shape:
+        raise DefectFileError(
+            f"{place}: the mask has {plane.shape} pixels (y, x), the detector {shape}",
+            hint="is the file of another detector, or of untrimmed images?",
+        )
+    if np.isnan(plane).any():
+        y, x = np.argwhere(np.isnan(plane))[0]
+        raise DefectFileError(f"{place}: the mask is not a number at x {x}, y {y}", hint="0 is good, others are bad")
     if "DQBIT00" not in hdu.header:
-        return _by_hand(hdu.data != 0)
-    bits: Bits = hdu.data.astype(np.uint32)
+        return _by_hand(plane != 0)
+    if plane.dtype.kind not in "iu" or plane.min() < 0 or plane.max() > int(_ALL_BITS):
+        raise DefectFileError(
+            f"{place}: the mask is {plane.dtype.name} from {plane.min():g} to {plane.max():g}, "
+            f"not bits up to {_ALL_BITS:d}",
+            hint="DQBIT cards announce mask bits: whole numbers; without the cards whatever is not 0 is masked",
+        )
+    bits: Bits = plane.astype(np.uint32)
     bits[bits != 0] |= np.uint32(Mask.BAD)
     return bits
 
 
-def _drawn(corners: NDArray[np.int64], place: str, shape: tuple[int, int]) -> Bits:
+def _drawn(corners: NDArray[np.int64], place: str, shape: tuple[int, int], lines: Sequence[int] | None = None) -> Bits:
     outside = (corners[:, :2] < 0).any(axis=1) | ((corners[:, :2] + corners[:, 2:])[:, ::-1] > shape).any(axis=1)
     if outside.any():
-        box = " ".join(map(str, corners[int(np.argmax(outside))]))
+        row = int(np.argmax(outside))
+        box = " ".join(map(str, corners[row]))
         raise DefectFileError(
-            f"{place}: box {box} is not on the detector, which has {shape[1]}x{shape[0]} pixels",
+            f"{place}, {rubin.row_name(row, lines)}: box {box} is not on the detector, "
+            f"which has {shape[1]}x{shape[0]} pixels",
             hint="is the file of another detector, or of untrimmed images?",
         )
     return _by_hand(count(corners, shape) > 0)

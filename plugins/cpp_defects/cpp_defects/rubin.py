@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
 from astropy.table import Table
 from numpy.typing import NDArray
 
-from cpp_defects.file_errors import DefectFileError
+from cpp_defects.file_errors import DefectFileError, quoted
 from cpp_defects.product import Defects
 
 Corners = NDArray[np.int64]
@@ -29,6 +30,8 @@ UNSET = ("INSTRUME", "RAFTNAME", "SLOTNAME", "DETECTOR", "DET_NAME", "DET_SER", 
 """Keys of identity, in their order. A box table leaves those without a value out, a region table has them empty."""
 
 _COUNTS = "LSST CALIB DEFECTS"
+_BOX_HINT = "they are whole numbers of pixels up to 1e9, width and height at least 1"
+_LARGEST = 1e9
 _WHOLE = 1e-9
 """How far a number that should be whole may be from it."""
 
@@ -163,32 +166,50 @@ def boxes_from(table: Table, place: str) -> Corners:
         numbers = _boxes_of_regions(table, place)
     else:
         raise DefectFileError(
-            f"{place}: columns {', '.join(table.colnames)} are neither {', '.join(BOX_COLUMNS)} "
-            f"nor {', '.join(REGION_COLUMNS)}"
+            f"{place}: columns {quoted(', '.join(table.colnames))} are no boxes",
+            hint=f"columns are {', '.join(BOX_COLUMNS)} or {', '.join(REGION_COLUMNS)}",
         )
     return checked(numbers.reshape(-1, 4), place)
 
 
-def checked(numbers: NDArray[np.float64], place: str) -> Corners:
-    """The same boxes as whole numbers. Raises `DefectFileError` for the first that is no box of whole pixels."""
-    whole = np.isfinite(numbers) & (np.abs(numbers - np.round(numbers)) < _WHOLE)
+def checked(numbers: NDArray[np.float64], place: str, lines: Sequence[int] | None = None) -> Corners:
+    """The same boxes as whole numbers. Raises `DefectFileError` for the first that is no box of whole pixels.
+
+    ``lines`` are the lines of the file the boxes are from, for messages; without them rows are counted from 0.
+    """
+    numbers = _small(numbers)
+    whole = np.abs(numbers - np.round(numbers)) < _WHOLE
     wrong = ~whole.all(axis=1) | (np.nan_to_num(numbers[:, 2:]) < 1).any(axis=1)
     if wrong.any():
         row = int(np.argmax(wrong))
         shown = " ".join(f"{number:g}" for number in numbers[row])
-        raise DefectFileError(
-            f"{place}: row {row} is no box: x0 y0 width height = {shown}",
-            hint="they are whole numbers of pixels, width and height at least 1",
-        )
+        raise DefectFileError(f"{place}, {row_name(row, lines)}: no box: x0 y0 width height = {shown}", hint=_BOX_HINT)
     return np.round(numbers).astype(np.int64)
 
 
-def _numbers(column: object, name: str, place: str) -> NDArray[np.float64]:
-    try:
-        filled = np.ma.filled(np.ma.asarray(column).astype(np.float64), np.nan)
-    except (TypeError, ValueError) as error:
-        raise DefectFileError(f"{place}: column {name} holds no numbers: {error}") from error
-    return np.asarray(filled, np.float64)
+def row_name(row: int, lines: Sequence[int] | None) -> str:
+    """How messages call a row: by its line of the file where there are lines."""
+    return f"row {row}" if lines is None else f"line {lines[row]}"
+
+
+def _small(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The numbers that can be pixels; NaN for others."""
+    return np.where(np.abs(numbers) <= _LARGEST, numbers, np.nan)
+
+
+def _numbers(column: object, name: str, place: str, dimensions: int = 1) -> NDArray[np.float64]:
+    """Numbers of a column, NaN where masked or too large; ``dimensions`` counts the rows as one."""
+    values: np.ma.MaskedArray[Any, Any] = np.ma.asarray(column)
+    if values.dtype.kind not in "iuf":
+        raise DefectFileError(
+            f"{place}: column {name} holds no numbers of pixels but {values.dtype.name}", hint=_BOX_HINT
+        )
+    if values.ndim != dimensions:
+        raise DefectFileError(
+            f"{place}: column {name} holds numbers of shape {values.shape[1:]} per row",
+            hint="R has two per row (width and height), all others one",
+        )
+    return _small(np.asarray(np.ma.filled(values.astype(np.float64), np.nan), np.float64))
 
 
 def _boxes_of_regions(table: Table, place: str) -> NDArray[np.float64]:
@@ -197,17 +218,22 @@ def _boxes_of_regions(table: Table, place: str) -> NDArray[np.float64]:
     unknown = ~np.isin(shapes, ("BOX", "POINT", "ROTBOX"))
     if unknown.any():
         row = int(np.argmax(unknown))
-        raise DefectFileError(f"{place}: row {row} has shape {shapes[row]}; only BOX, POINT and ROTBOX are boxes")
-    size = _numbers(table["R"], "R", place)
-    if size.ndim != 2 or size.shape[1] < 2:
-        raise DefectFileError(f"{place}: column R holds numbers of shape {size.shape[1:]} per region; a box has 2")
+        raise DefectFileError(
+            f"{place}, row {row}: shape {quoted(shapes[row])} is no box", hint="boxes are BOX, POINT and ROTBOX"
+        )
+    size = _numbers(table["R"], "R", place, dimensions=2)
+    if size.shape[1] < 2:
+        raise DefectFileError(f"{place}: column R holds one number per region", hint="a box has width and height")
     size = size[:, :2].copy()
     size[shapes == "POINT"] = 1
     angle = _numbers(table["ROTANG"], "ROTANG", place) if "ROTANG" in table.colnames else np.zeros(len(shapes))
     turns = np.where(shapes == "ROTBOX", angle, 0) / 90
     if (oblique := ~(np.abs(turns - np.round(turns)) < _WHOLE)).any():
         row = int(np.argmax(oblique))
-        raise DefectFileError(f"{place}: row {row} is turned by {angle[row]:g} degrees: no box of whole pixels")
+        raise DefectFileError(
+            f"{place}, row {row}: turned by {angle[row]:g} degrees, no box of whole pixels",
+            hint="boxes are turned by multiples of 90 degrees",
+        )
     on_side = np.round(turns) % 2 == 1
     size[on_side] = size[on_side][:, ::-1]
     centres = np.stack([_numbers(table[name], name, place) for name in ("X", "Y")], axis=-1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 
@@ -21,6 +21,8 @@ from cpp_framework.model.context import Context, Inputs, Needs
 Bits = NDArray[np.uint32]
 
 KINDS = ("bias", "dark", "flat")
+_SHOWN_BY = {"bias": "pixels off in a bias", "dark": "hot pixels", "flat": "cold pixels"}
+
 PIXELS = Mask.HOT | Mask.COLD | Mask.UNSTABLE | Mask.NO_DATA
 """What counts as a bad pixel for the rules of columns."""
 
@@ -62,10 +64,12 @@ def solve(inputs: Inputs, needs: Needs, config: DefectsConfig, ctx: Context) -> 
     mask |= _borders(mask.shape, config)
     mask[draw(config.regions, mask.shape)] |= np.uint32(Mask.USER)
     mask[mask != 0] |= np.uint32(Mask.BAD)
-    return from_mask(mask, ctx.detector, dead)
+    return from_mask(mask, ctx.detector, dead, missing(products))
 
 
-def from_mask(mask: Bits, detector: Detector, dead: Mapping[str, str] = MappingProxyType({})) -> Defects:
+def from_mask(
+    mask: Bits, detector: Detector, dead: Mapping[str, str] = MappingProxyType({}), note: str = ""
+) -> Defects:
     """Return the defects of a mask, with their numbers per amplifier.
 
     Parameters
@@ -75,9 +79,19 @@ def from_mask(mask: Bits, detector: Detector, dead: Mapping[str, str] = MappingP
     detector : Detector
     dead : mapping of str to str
         Why an amplifier is dead, by its name.
+    note : str
+        What to say of the amplifiers that are not dead.
     """
-    amplifiers = {amp.name: _result(mask[amp.box.slices], dead.get(amp.name, "")) for amp in detector.amplifiers}
+    amplifiers = {amp.name: _result(mask[amp.box.slices], dead.get(amp.name, ""), note) for amp in detector.amplifiers}
     return make_defects(mask, amplifiers, {"masked_fraction": masked_fraction(mask)})
+
+
+def missing(products: Collection[str]) -> str:
+    """What could not be looked for because its product was missing; empty if none was."""
+    absent = [kind for kind in KINDS if kind not in products]
+    if not absent:
+        return ""
+    return f"made without a {' and a '.join(absent)}: {', '.join(_SHOWN_BY[kind] for kind in absent)} cannot be found"
 
 
 def _search(products: dict[str, ImageProduct], amp: Amplifier, config: DefectsConfig) -> Bits:
@@ -118,17 +132,18 @@ def _borders(shape: tuple[int, int], config: DefectsConfig) -> Bits:
     return edge
 
 
-def _result(mask: Bits, dead: str) -> AmplifierResult:
+def _result(mask: Bits, dead: str, note: str) -> AmplifierResult:
     if dead:
         return AmplifierResult(status=AmplifierStatus.DEAD, reason=dead)
     columns = np.any((mask & np.uint32(COLUMNS)) != 0, axis=0)
     return AmplifierResult(
+        reason=note,
         values={
             "n_hot": Measured(value=_count(mask, Mask.HOT), unit="pixel"),
             "n_cold": Measured(value=_count(mask, Mask.COLD), unit="pixel"),
             "n_bad_columns": Measured(value=int(columns.sum()), unit="column"),
             "masked_fraction": masked_fraction(mask),
-        }
+        },
     )
 
 

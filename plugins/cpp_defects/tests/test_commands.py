@@ -66,12 +66,18 @@ def test_several_files_are_merged(repo: Path, cpp: Cpp, merge: str, pixels: int,
 def test_mistakes_are_named(repo: Path, cpp: Cpp) -> None:
     product = imported(repo, cpp, "other.txt", "--label", "again")["product"]
     (repo / "there.reg").write_text("")
+    (repo / "link.reg").symlink_to("nodir/x.reg")
     (repo / "big.txt").write_text("0 0 257 1\n")
     cases = [
         (("export", product, "-o", "there.reg"), 5, "is there already"),
         (("export", product, "-o", "a.xyz"), 2, "tells no form"),
         (("import", "big.txt", "--instrument", "simcam"), 2, "not on the detector"),
-        (("import", "old.txt", "--instrument", "simcam", "--binning", "2"), 2, "2x2"),
+        (("import", "old.txt", "--instrument", "simcam", "--binning", "99x99"), 2, "not that of simcam, 1x1"),
+        (("import", "old.txt", "--instrument", "simcam", "--mode", "../x"), 2, "no exposure of simcam"),
+        (("export", product, "-o", "nodir/x.reg"), 2, "there is no folder nodir"),
+        (("export", product, "-o", "link.reg"), 2, "link.reg: File exists"),
     ]
     for arguments, code, said in cases:
-        assert said in cpp("defects", *arguments, cwd=repo, code=code).stderr
+        told = cpp("defects", *arguments, cwd=repo, code=code).stderr
+        assert said in told
+        assert "hint: " in told
