@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from cpp_framework.apply.find import find_raws
@@ -14,11 +16,13 @@ from cpp_framework.declare import CalibrationType, Stage
 from cpp_framework.errors import ConfigError, ConflictError, CppError, IncompatibleError, InputsMissingError, UserError
 from cpp_framework.model.check import Outcome
 from cpp_framework.model.exposure import Exposure
+from cpp_framework.model.fits import read_cards
 from cpp_framework.model.header import NeedRecord
 from cpp_framework.plan.unit import Need
 from cpp_framework.plan.why import Question, question_of
 from cpp_framework.plugins import Plugins
 from cpp_framework.store import ProductRecord, Store
+from cpp_framework.store.base import FOLDERS
 from cpp_framework.store.files import safe_name
 from cpp_framework.store.keys import agrees, readable
 from cpp_framework.store.ledger import instant_text, range_text
@@ -51,17 +55,22 @@ def make_apply_plan(
     Raises
     ------
     ConfigError
-        The request names a type that cannot be applied.
+        The request names a type that cannot be applied or contradicts itself, or the folder can be none.
     NotFoundError, AmbiguousError
         A product named by ``use``, or the instrument, is not there, or several fit.
     """
     request = request or ApplyRequest()
     types = _applicable(plugins)
     _check_request(request, types)
+    if request.collection and request.collection not in (names := [one.name for one in store.collections()]):
+        raise ConfigError(
+            f"there is no collection {request.collection!r}", hint=did_you_mean(request.collection, names)
+        )
+    _check_output(output, store.root)
     forced = {name: store.product(prefix) for name, prefix in request.use.items()}
-    found, refused = find_raws(raws, store, instruments, request.instrument)
+    found, refused, notes = find_raws(raws, store, instruments, request.instrument)
     targets = [_target(one, output, request, types, forced, store) for one in found]
-    return ApplyPlan(request, tuple(_without_clashes(targets)), tuple(refused))
+    return ApplyPlan(request, tuple(_without_clashes(targets)), tuple(refused), tuple(notes))
 
 
 def output_name(exposure: Exposure) -> str:
@@ -80,6 +89,23 @@ def _stages(calibration: CalibrationType) -> tuple[Stage, ...]:
     return tuple(sorted(stages | ({Stage.GAIN} if GAIN in calibration.provides else set())))
 
 
+def _check_output(output: Path, root: Path) -> None:
+    """Refuse a folder that cannot be one, and those in which the repository keeps what is its own."""
+    try:
+        output.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # it is made, or not, when something is written
+    except OSError as error:
+        raise ConfigError(f"--output {output}: {error.strerror}", hint="choose another folder with -o") from error
+    inside = Path(os.path.realpath(output))
+    own = [Path(os.path.realpath(root)) / name.partition("/")[0] for name in FOLDERS]
+    if any(inside.is_relative_to(folder) for folder in own):
+        raise ConfigError(
+            f"--output {output} is inside the repository {root}, which keeps its own files there",
+            hint="choose another folder with -o",
+        )
+
+
 def _check_request(request: ApplyRequest, types: Mapping[str, tuple[Stage, ...]]) -> None:
     if request.up_to < Stage.FULL_WELL:
         raise ConfigError(
@@ -95,6 +121,9 @@ def _check_request(request: ApplyRequest, types: Mapping[str, tuple[Stage, ...]]
     for name in request.require:
         if name in request.without:
             raise ConfigError(f"{name} is both required and left out", hint="give --require or --without, not both")
+    for name in request.use:
+        if name in request.without:
+            raise ConfigError(f"--use {name} names what is left out", hint="give --use or --without, not both")
 
 
 def _target(
@@ -110,6 +139,7 @@ def _target(
     try:
         choices = tuple(_choose(name, stages, exposure, request, forced, store) for name, stages in types.items())
         _check_required(choices, exposure, request)
+        _check_units(choices, request)
         if path.resolve() == Path(exposure.path).resolve():
             raise ConflictError(f"{path} is the raw file itself", hint="choose another folder with -o")
     except UserError as error:
@@ -124,6 +154,29 @@ def _check_required(choices: Sequence[Choice], exposure: Exposure, request: Appl
                 f"exposure {exposure.id} detector {exposure.detector} has no {choice.type}: {choice.why}",
                 hint=f"cpp certify one, --use {choice.type}=ID, or --allow-uncertified",
             )
+
+
+def _check_units(choices: Sequence[Choice], request: ApplyRequest) -> None:
+    """Refuse products in electrons for an image that shall stay in ADU."""
+    if GAIN not in request.without:
+        return
+    electrons = [
+        choice.type
+        for choice in choices
+        if choice.need is not None and choice.stages != (Stage.GAIN,) and _unit(choice.need.path).startswith("electron")
+    ]
+    if electrons:
+        raise IncompatibleError(
+            f"{', '.join(electrons)} {'are' if len(electrons) > 1 else 'is'} in electrons, and without gain the image "
+            "is in ADU",
+            hint=f"without gain: {' '.join(f'--without {name}' for name in electrons)} as well",
+        )
+
+
+@lru_cache(maxsize=256)
+def _unit(path: Path) -> str:
+    """Unit of a stored product, which never changes; empty if it has none."""
+    return str(read_cards(path).get("BUNIT", ""))
 
 
 def _choose(

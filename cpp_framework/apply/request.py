@@ -96,11 +96,12 @@ class Target:
 
 @dataclass(frozen=True)
 class ApplyPlan:
-    """What will be applied to what; names that mean no exposure included."""
+    """What will be applied to what; names that mean no exposure included. ``notes`` tell what was left out."""
 
     request: ApplyRequest
     targets: tuple[Target, ...]
     refused: tuple[RefusedRaw, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

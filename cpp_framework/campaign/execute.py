@@ -128,9 +128,9 @@ class CampaignRun:
         run, reports = "", []  # a run of verdicts begins with the first new one
         for result in results:
             report = UnitReport(result)
-            if given.verify is not Verifying.NO and result.product:
+            if result.product:
                 known = self._store.verdicts(result.product)
-                if not known and not self._interrupted():
+                if not known and given.verify is not Verifying.NO and not self._interrupted():
                     run = run or self._store.new_verdict_run(result.unit.type, result.unit.label)
                     report, known = self._verify_one(report, run)
                 if known:

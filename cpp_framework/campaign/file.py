@@ -19,20 +19,24 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, field_validator, model_validator
 
 from cpp_framework.campaign.passes import Campaign, Certification, Pass, Verifying
-from cpp_framework.config.yaml_file import Wanted, problems, read_yaml
+from cpp_framework.config.yaml_file import Wanted, YamlFile, problems, read_yaml
 from cpp_framework.errors import ConfigError
 from cpp_framework.model.timespan import parse_instant
 from cpp_framework.plan import Request
 
 _FILE = Wanted(ConfigError, unreadable="cpp run FILE wants a campaign file", example="examples/campaigns/ci_cpp.yaml")
+
+_COLLECTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+./-]{0,99}")
+"""Names of collections, as the store takes them."""
 
 
 def _as_text(value: Any) -> Any:
@@ -75,6 +79,28 @@ class CertifyEntry(_Strict):
     waive: dict[str, str] = {}
     collection: str = ""
 
+    @field_validator("waive")
+    @classmethod
+    def _has_reasons(cls, waive: dict[str, str]) -> dict[str, str]:
+        if empty := [name for name, because in waive.items() if not because.strip()]:
+            raise ValueError(f"{', '.join(empty)}: say why the check may fail")
+        return waive
+
+    @field_validator("collection")
+    @classmethod
+    def _is_a_name(cls, name: str) -> str:
+        if name and (not _COLLECTION.fullmatch(name) or ".." in name or name.endswith("/")):
+            raise ValueError("is no name for a collection: letters, digits and '_ + - . /', at most 100")
+        if name.startswith(("ci_cpp_", "ci_cpv_")):
+            raise ValueError("begins like the runs cpp makes itself")
+        return name
+
+    @model_validator(mode="after")
+    def _range_is_not_empty(self) -> Self:
+        if self.begin is not None and self.end is not None and self.begin >= self.end:
+            raise ValueError("the range is empty: begin must be before end")
+        return self
+
 
 class PassEntry(_Strict):
     """One entry of ``passes:``."""
@@ -112,26 +138,35 @@ class PassEntry(_Strict):
         return Pass(request, dict(self.needs), Verifying(self.verify), certify)
 
 
+def _no_truth(value: Any) -> Any:
+    if isinstance(value, bool):  # True equals 1
+        raise ValueError("expected the number 1")
+    return value
+
+
 class CampaignFile(_Strict):
     """A whole campaign file."""
 
-    format: Literal[1]
+    format: Annotated[Literal[1], BeforeValidator(_no_truth)]
     passes: tuple[PassEntry, ...]
 
-    @model_validator(mode="after")
-    def _needs_name_earlier_passes(self) -> Self:
+    def contradictions(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """Where in the file passes do not go together, and why not."""
         if not self.passes:
-            raise ValueError("passes: there must be at least one")
+            yield ("passes",), "there must be at least one"
+        seen: dict[tuple[object, ...], int] = {}
         for number, entry in enumerate(self.passes):
+            same = (entry.type, entry.label, frozenset(entry.select), frozenset(entry.exclude))
+            first = seen.setdefault(same, number)
+            if first != number:
+                why = f"is of the same type, label and selection as passes[{first}]; give it a label of its own"
+                yield ("passes", number), why
             for wanted, label in entry.needs.items():
                 labels = [one.label for one in self.passes[:number] if one.type == wanted]
                 if label not in labels:
                     known = ", ".join(repr(one) for one in labels) or "none"
-                    raise ValueError(
-                        f"passes[{number}].needs: no earlier pass is of type {wanted!r} with label {label!r} "
-                        f"(earlier labels of that type: {known})"
-                    )
-        return self
+                    why = f"no earlier pass is of type {wanted!r} with label {label!r} (earlier labels: {known})"
+                    yield ("passes", number, "needs", wanted), why
 
 
 def read_campaign(path: Path, shared: Request | None = None) -> Campaign:
@@ -153,9 +188,20 @@ def read_campaign(path: Path, shared: Request | None = None) -> Campaign:
     try:
         content = CampaignFile.model_validate(file.data)
     except ValidationError as error:
-        lines = [f"{file.name}:{line}: {text}" for line, text in sorted(problems(file, error, CampaignFile))]
-        raise ConfigError("\n".join(lines), hint="examples/campaigns/ci_cpp.yaml is a whole campaign") from error
+        raise _wrong(file, problems(file, error, CampaignFile)) from error
+    if wrong := [(file.line(where), f"{_dotted(where)}: {why}") for where, why in content.contradictions()]:
+        raise _wrong(file, wrong)
     return Campaign(tuple(entry.to_pass(shared or Request("")) for entry in content.passes))
+
+
+def _wrong(file: YamlFile, found: list[tuple[int, str]]) -> ConfigError:
+    lines = [f"{file.name}:{line}: {text}" for line, text in sorted(found)]
+    return ConfigError("\n".join(lines), hint="examples/campaigns/ci_cpp.yaml is a whole campaign")
+
+
+def _dotted(location: tuple[str | int, ...]) -> str:
+    """A place in the file as people write it: ``passes[1].needs.bias``."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
 
 
 def _assignments(settings: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cpp_framework.camera.instrument import Instrument
-from cpp_framework.campaign.passes import Campaign, CampaignPlan, PlannedPass
-from cpp_framework.errors import InputsMissingError
+from cpp_framework.campaign.passes import Campaign, CampaignPlan, Pass, PlannedPass
+from cpp_framework.config.suggest import did_you_mean
+from cpp_framework.errors import ConfigError, InputsMissingError
 from cpp_framework.plan import Plan, Unit, make_plan
 from cpp_framework.plan.planned import Planned
 from cpp_framework.plugins import Plugins
 from cpp_framework.store import Store
+from cpp_framework.verify.common import COMMON, SOLUTION
 
 
 def plan_campaign(
@@ -23,8 +25,10 @@ def plan_campaign(
     Raises
     ------
     UserError
-        A pass asks for something wrong: an unknown type, setting, or product.
+        A pass asks for something wrong: an unknown type, setting, product, check, or a need its type does not have.
     """
+    for number, given in enumerate(campaign.passes):
+        _check_names(number, given, plugins)
     passes: list[PlannedPass] = []
     notes: list[str] = []
     for given in campaign.passes:
@@ -42,6 +46,19 @@ def plan_campaign(
         else:
             passes.append(PlannedPass(given, plan))
     return CampaignPlan(tuple(passes), tuple(notes))
+
+
+def _check_names(number: int, given: Pass, plugins: Plugins) -> None:
+    """Refuse needs and checks that the type of a pass does not have."""
+    calibration = plugins.type(given.request.type)
+    required = [one.type for one in calibration.requires]
+    checks = [*COMMON, SOLUTION, *(one.name for one in calibration.checks)]
+    waived = given.certify.waive if given.certify else {}
+    for place, names, known in (("needs", given.needs, required), ("certify.waive", waived, checks)):
+        for name in names:
+            if name not in known:
+                what = f"{given.request.type} {'does not need' if place == 'needs' else 'has no check'} {name!r}"
+                raise ConfigError(f"passes[{number}].{place}: {what}", hint=did_you_mean(name, known))
 
 
 def _serving(units: tuple[Unit, ...], strict: bool) -> tuple[Unit, ...]:

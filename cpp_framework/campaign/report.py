@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from cpp_framework.campaign.passes import PlannedPass
+from cpp_framework.campaign.passes import PlannedPass, Verifying
 from cpp_framework.run.results import UnitResult
 
 STAGES = ("correcting", "measuring", "solving", "writing", "verifying")
@@ -64,6 +64,13 @@ class PassReport:
         return {stage: sum(unit.stages[stage] for unit in self.units) for stage in STAGES}
 
     @property
+    def failing(self) -> bool:
+        """Whether a verification that was asked for has failed; earlier verdicts are only told elsewhere."""
+        return self.planned.given.verify is not Verifying.NO and any(
+            unit.verdict and not unit.good for unit in self.units
+        )
+
+    @property
     def counts(self) -> Counter[str]:
         """How many units ended in each state; a pass without units counts as one blocked."""
         if self.planned.blocked:
@@ -101,7 +108,7 @@ class CampaignReport:
             130: self.interrupted,
             6: states["failed"],
             3: states["blocked"],
-            4: any(unit.verdict and not unit.good for one in self.passes for unit in one.units),
+            4: any(one.failing for one in self.passes),
             5: any(one.conflict for one in self.passes),
         }
         return next((code for code, it_did in happened.items() if it_did), 0)

@@ -15,7 +15,7 @@ import typer
 from cpp_framework.cli import options
 from cpp_framework.cli.output import print_json, print_table, say
 from cpp_framework.declare import Stage
-from cpp_framework.errors import ConfigError, ConflictError, CppError, InputsMissingError
+from cpp_framework.errors import ConfigError, ConflictError, CppError, InputsMissingError, NotFoundError
 
 if TYPE_CHECKING:
     from cpp_framework.apply.request import Applied, ApplyPlan, ApplyRequest, Choice, Target
@@ -24,7 +24,7 @@ RawsArgument = Annotated[
     list[str],
     typer.Argument(help="Raw files, folders to search, exposure ids; - reads a list from standard input, one a line."),
 ]
-OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Folder for the calibrated files; made if absent.")]
+OutputOption = Annotated[str, typer.Option("--output", "-o", help="Folder for the calibrated files; made if absent.")]
 WithoutOption = Annotated[
     list[str] | None,
     typer.Option("--without", help="Do not apply this type; 'gain' leaves the image in ADU (repeatable)."),
@@ -74,6 +74,10 @@ def register(app: typer.Typer) -> None:
         from cpp_framework.apply.request import ApplyRequest
         from cpp_framework.model.timespan import parse_instant
 
+        if not output or not all(raws):
+            raise ConfigError(
+                f"{'a raw exposure' if output else '--output'} is an empty text", hint="write . for this folder"
+            )
         request = ApplyRequest(
             instrument=instrument,
             use=options.parse_use(use),
@@ -84,7 +88,7 @@ def register(app: typer.Typer) -> None:
             at=parse_instant(at) if at else None,
             up_to=_stage(up_to),
         )
-        _run(raws, output, request, dry_run, force, jobs, executor, repo, as_json)
+        _run(raws, Path(output), request, dry_run, force, jobs, executor, repo, as_json)
 
 
 def _run(
@@ -109,11 +113,12 @@ def _run(
             )
     if as_json:
         print_json(
-            files=[_as_json(target, result) for target, result in _pairs(plan, results)],
+            files=[_as_json(target, result, force) for target, result in _pairs(plan, results)],
             refused=[{"what": one.what, **_problem(one.error)} for one in plan.refused],
+            notes=list(plan.notes),
         )
     else:
-        _print(plan, results)
+        _print(plan, results, force)
     raise typer.Exit(_exit_code(plan, results))
 
 
@@ -121,8 +126,21 @@ def _named(raws: Sequence[str]) -> list[str]:
     """What the user named, ``-`` replaced by the lines of standard input."""
     named: list[str] = []
     for text in raws:
-        named += [line.strip() for line in sys.stdin if line.strip()] if text == "-" else [text]
-    return named
+        named += _listed() if text == "-" else [text]
+    return list(dict.fromkeys(named))
+
+
+def _listed() -> list[str]:
+    """Lines of standard input that are not empty."""
+    try:
+        text = sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"line {line} of the list on standard input is not UTF-8", hint="rename the file") from error
+    listed = [line.strip() for line in text.splitlines() if line.strip()]
+    if not listed:
+        raise ConfigError("the list on standard input names no raw exposure", hint="one path or id a line")
+    return listed
 
 
 def _stage(text: str) -> Stage:
@@ -151,25 +169,31 @@ def _exit_code(plan: ApplyPlan, results: Sequence[Applied]) -> int:
     errors = [one.error for one in plan.refused]
     errors += [one.error for one in results or plan.targets if one.error is not None]
     if not plan.targets:
-        return InputsMissingError.exit_code
+        unknown = bool(errors) and all(isinstance(error, NotFoundError) for error in errors)
+        return NotFoundError.exit_code if unknown else InputsMissingError.exit_code
     for kind in (InputsMissingError, ConflictError):
         if errors and all(isinstance(error, kind) for error in errors):
             return kind.exit_code
     return 6 if errors else 0
 
 
-def _print(plan: ApplyPlan, results: Sequence[Applied]) -> None:
-    rows = _choices(plan.targets)
+def _print(plan: ApplyPlan, results: Sequence[Applied], force: bool) -> None:
+    pairs = _pairs(plan, results)
+    # What an older file holds is not what would be applied now, so nothing is said of it.
+    concerned = [target for target, result in pairs if _state(target, result, force) != _THERE]
+    rows = _choices(concerned)
     if rows:
         columns = ("type", "stage", "product", "exposures", "why")
         print_table("", columns, rows, whole=("type", "product"))
-    pairs = _pairs(plan, results)
     files = [
-        (target.exposure.id, target.exposure.detector, _state(target, result), str(target.output))
+        (target.exposure.id, target.exposure.detector, _state(target, result, force), str(target.output))
         for target, result in pairs
     ]
     if files:
         print_table("", ("exposure", "detector", "state", "file"), files, whole=("exposure", "state"))
+    _tell_missing(concerned)
+    for note in plan.notes:
+        say(f"note: {note}")
     for target, _ in pairs:
         if target.note:
             say(f"note: {target.name}: {target.note}")
@@ -178,6 +202,21 @@ def _print(plan: ApplyPlan, results: Sequence[Applied]) -> None:
         say(f"not written: {name}: {error}")
         if error.hint:
             say(f"   hint: {error.hint}")
+
+
+def _tell_missing(targets: Sequence[Target]) -> None:
+    """Say which exposures are without which calibrations: a file that is called calibrated may lack some."""
+    lacking: dict[tuple[str, ...], list[str]] = {}
+    for target in targets:
+        if not target.error:
+            missing = tuple(choice.type for choice in target.choices if choice.need is None)
+            if missing:
+                lacking.setdefault(missing, []).append(target.exposure.id)
+    for missing, exposures in lacking.items():
+        some = ", ".join(exposures[:3]) + (f" and {len(exposures) - 3} more" if len(exposures) > 3 else "")
+        say(f"warning: without {', '.join(missing)}: {some}")
+    if lacking:
+        say("hint: cpp certify what shall be used, or --allow-uncertified, or --use TYPE=ID; --require refuses them")
 
 
 def _choices(targets: Sequence[Target]) -> list[tuple[Any, ...]]:
@@ -197,13 +236,18 @@ def _product(choice: Choice) -> str:
     return "none" if choice.need is None else choice.need.record.id[-8:]
 
 
-def _state(target: Target, result: Applied | None) -> str:
+_THERE = "there already, not written"
+
+
+def _state(target: Target, result: Applied | None, force: bool) -> str:
     if result is not None:
-        return result.state
-    return "refused" if target.error else "there already" if target.output.exists() else "to do"
+        return _THERE if result.state == "exists" else result.state
+    if target.error:
+        return "refused"
+    return _THERE if target.output.exists() and not force else "to do"
 
 
-def _as_json(target: Target, result: Applied | None) -> dict[str, Any]:
+def _as_json(target: Target, result: Applied | None, force: bool) -> dict[str, Any]:
     error = (result or target).error
     return {
         "exposure": target.exposure.id,
@@ -211,7 +255,7 @@ def _as_json(target: Target, result: Applied | None) -> dict[str, Any]:
         "instrument": target.exposure.instrument,
         "raw": target.exposure.path,
         "file": str(target.output),
-        "state": _state(target, result),
+        "state": _state(target, result, force),
         "unit": result.unit if result else "",
         "steps": list(result.steps) if result else [],
         "seconds": round(result.seconds, 3) if result else 0.0,

@@ -76,7 +76,8 @@ def run_folders(
 ) -> int:
     """Set up what is missing for the frames of folders, tell what they are, make and verify what was asked for.
 
-    Without a request, everything that is installed and can be made from them.
+    Without a request, everything that is installed and can be made from them. Frames that were refused make the exit
+    code 6 where all else went well.
     """
     from cpp_framework.api import Repository
     from cpp_framework.campaign import Verifying, with_dependencies
@@ -84,21 +85,24 @@ def run_folders(
     from cpp_framework.campaign.start import start
     from cpp_framework.plan import Request
 
-    started = start(folders, repo, instrument, say)
+    started = start(folders, repo, instrument, say, dry_run=dry_run)
     for line in groups_of(started.exposures):
         say(f"  {line}")
     if unknown := sum(one.kind == "other" for one in started.exposures):
         say(f"note: {unknown} frames are of no known kind and not used: see header.kind in the camera file")
-    repository = Repository.open(started.root)
-    names = {one.instrument for one in started.exposures}
-    asked = list(requests) or [Request(name) for name in sorted(repository.plugins.types)]
-    asked = [replace(one, only=started.ids, instrument=min(names) if len(names) == 1 else "") for one in asked]
-    campaign = with_dependencies(asked, repository.plugins, Verifying.YES, optional=not requests)
-    planned = repository.plan_campaign(campaign)
-    # Commands that follow find an enclosing repository by themselves.
-    enclosing = started.root in (Path.cwd(), *Path.cwd().parents)
-    how = replace(how, where="" if enclosing else repo_words(Path(os.path.relpath(started.root))))
-    return show_plan(planned, as_json=how.as_json) if dry_run else run(repository, planned, how)
+    with Repository(started.store) as repository:
+        names = {one.instrument for one in started.exposures}
+        asked = list(requests) or [Request(name) for name in sorted(repository.plugins.types)]
+        asked = [replace(one, only=started.ids, instrument=min(names) if len(names) == 1 else "") for one in asked]
+        campaign = with_dependencies(asked, repository.plugins, Verifying.YES, optional=not requests)
+        planned = repository.plan_campaign(campaign)
+        if dry_run:
+            return show_plan(planned, as_json=how.as_json)
+        # Commands that follow find an enclosing repository by themselves.
+        root = repository.root
+        enclosing = root in (Path.cwd(), *Path.cwd().parents)
+        how = replace(how, where="" if enclosing else repo_words(Path(os.path.relpath(root))))
+        return run(repository, planned, how) or (6 if started.report.refused else 0)
 
 
 def _tell_plan(planned: CampaignPlan) -> None:
@@ -106,6 +110,9 @@ def _tell_plan(planned: CampaignPlan) -> None:
         counts = Counter(_state(unit).partition(" (")[0].partition(":")[0] for unit in one.plan.units)
         words = ", ".join(f"{count} {state}" for state, count in counts.items())
         say(f"plan: pass {number}: {one.name}: {words or f'blocked: {one.blocked}'}")
+        for unit in one.plan.units:
+            for note in unit.notes:
+                say(f"note: {unit.name}: {note}")
     for note in planned.notes:
         say(f"note: {note}")
 
@@ -137,7 +144,8 @@ def _print(report: CampaignReport, where: str) -> None:
         if one.planned.blocked
     ]
     columns = ("pass", "unit", "state", "product", "exposures", "verdict", "certified", "seconds")
-    print_table("", columns, sorted(rows, key=lambda row: int(row[0])), whole=("state", "product", "verdict"))
+    whole = ("unit", "state", "product", "verdict")
+    print_table("", columns, sorted(rows, key=lambda row: int(row[0])), whole=whole)
     times = [
         (str(number), one.planned.name, *(round(seconds, 2) for seconds in (one.seconds, *one.stages.values())))
         for number, one in enumerate(report.passes, start=1)
@@ -153,7 +161,7 @@ def _row(number: int, unit: UnitReport) -> tuple[Any, ...]:
     one = unit.result
     certified = "yes" if unit.certified else ""
     return (
-        str(number), one.unit.name, one.state, one.product, one.unit.n_exposures, unit.verdict, certified,
+        str(number), one.unit.name, one.state, one.product[-8:], one.unit.n_exposures, unit.verdict, certified,
         round(one.seconds + unit.verify_seconds, 2),
     )  # fmt: skip
 

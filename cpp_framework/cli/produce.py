@@ -33,7 +33,7 @@ TypesOption = Annotated[
     typer.Option("--type", "-t", help="Calibration type (repeatable); `cpp plugins` lists them.", show_default=False),
 ]
 DepsOption = Annotated[bool, typer.Option("--with-deps", help="Make what is needed and missing first.")]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", "-n", help="Show the plan and make no product.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", "-n", help="Show the plan and write nothing.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -77,7 +77,8 @@ def register(app: typer.Typer) -> None:
         `cpp produce night1/ --type bias --type dark --type flat`.
 
         Exits with 0 when all is made or up to date, 3 when inputs are missing, 4 when a verification failed (FOLDERS
-        only), 6 when some units failed, 130 when interrupted.
+        only), 5 when ./cpp is there and no repository, 6 when some units failed or frames were refused, 130 when
+        interrupted.
         """
         chosen = list(dict.fromkeys(types or ()))
         if len(chosen) != 1 and (label or band or selected or settings or config or without):
@@ -146,6 +147,8 @@ def _print(results: list[UnitResult], where: str) -> None:
     ]
     print_table("", ("unit", "state", "product", "exposures", "seconds"), rows, whole=("state", "product"))
     for result in results:
+        for note in result.unit.notes if result.state == "made" else ():
+            say(f"note: {result.unit.name}: {note}")
         if result.reason:
             say(f"{result.state}: {result.unit.name}: {result.reason}")
             if result.hint:

@@ -125,8 +125,9 @@ def test_a_file_that_breaks_after_it_was_ingested_fails_alone(
         ({}, ("--use", "bias=ffffffff"), 2, "no product has an id"),
         ({}, ("--use", "bias"), 2, "is not TYPE=ID"),
         ({}, ("--instrument", "nocam"), 2, "nocam"),
-        ({}, ("--collection", "other/calib"), 0, "none certified in other/calib"),
-        ({}, ("--collection", "other/calib", "--allow-uncertified"), 0, "newest verified"),
+        ({}, ("--collection", "simcam/calip"), 2, "there is no collection 'simcam/calip'"),
+        ({}, ("--at", "2026-10-31", "--allow-uncertified"), 0, "newest verified"),
+        ({}, ("--use", "bias=last", "--without", "bias"), 2, "--use bias names what is left out"),
     ],
 )
 def test_options_and_refusals(

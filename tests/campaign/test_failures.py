@@ -71,7 +71,11 @@ def test_a_failed_verification_is_told_and_blocks_nothing_unless_it_must_pass(wo
 
 def test_what_failed_is_not_certified_unless_it_is_waived(world) -> None:
     base = "{{type: base, verify: required, certify: {{begin: 2026-11-01{more}}}}}"
-    text = "format: 1\npasses: [" + base + ", {{type: rate}}]\n"
+    text = (
+        "format: 1\npasses: ["
+        + base
+        + ", {{type: rate, certify: {{begin: 2026-11-01, waive: {{sound: not needed}}}}}}]\n"
+    )
     world.write(text.format(more=""))
     document = world.run(code=3, CHAIN_FAILS="base-0")
     assert not found(document)["base", 0, ""]["certified"]
@@ -80,8 +84,7 @@ def test_what_failed_is_not_certified_unless_it_is_waived(world) -> None:
     document = world.run()
     assert found(document)["base", 0, ""]["certified"]
     assert found(document)["rate", 0, ""]["state"] == "made"
-    (entry,) = world.repository().store.ledger()
-    assert entry.waived == {"sound": "known and harmless"}
+    assert [entry.waived for entry in world.repository().store.ledger()] == [{"sound": "known and harmless"}, {}]
 
 
 def test_a_verification_that_raises_is_incomplete_with_the_reason(world) -> None:
@@ -132,6 +135,39 @@ def test_a_pass_with_nothing_to_be_made_from_is_blocked_and_so_is_what_needs_it(
         ("format: 1\npasses: [{type: base, verify: no, certify: {begin: 2026-11-01}}]", "only what is verified"),
         ("format: 1\npasses: [{type: base, certify: {begin: soon}}]", "passes[0].certify.begin: 'soon' is not a date"),
         ("format: 1\npasses: [{type: base, certify: {begn: 2026-11-01}}]", "did you mean 'begin'?"),
+        ("format: true\npasses: [{type: base}]", "chain.yaml:1: format: expected the number 1 (found True)"),
+        (
+            "format: 1\npasses:\n- {type: base, label: a}\n- type: rate\n  needs: {base: b}",
+            "chain.yaml:5: passes[1].needs.base: no earlier pass is of type 'base' with label 'b'",
+        ),
+        (
+            "format: 1\npasses:\n- {type: base}\n- {type: base, label: b, select: [filter=r]}\n- {type: base}",
+            "chain.yaml:5: passes[2]: is of the same type, label and selection as passes[0]",
+        ),
+        (
+            "format: 1\npasses: [{type: rate, label: a}, {type: base, needs: {rate: a}}]",
+            "passes[1].needs: base does not need 'rate'",
+        ),
+        (
+            "format: 1\npasses: [{type: base, certify: {begin: 2026-11-02, end: 2026-11-01}}]",
+            "chain.yaml:2: passes[0].certify: the range is empty: begin must be before end",
+        ),
+        (
+            "format: 1\npasses: [{type: base, certify: {begin: open, collection: ../calib}}]",
+            "passes[0].certify.collection: is no name for a collection",
+        ),
+        (
+            "format: 1\npasses: [{type: base, certify: {begin: open, collection: ci_cpp_mine}}]",
+            "passes[0].certify.collection: begins like the runs cpp makes itself",
+        ),
+        (
+            "format: 1\npasses: [{type: base, certify: {begin: open, waive: {sound: ' '}}}]",
+            "passes[0].certify.waive: sound: say why the check may fail",
+        ),
+        (
+            "format: 1\npasses: [{type: base, certify: {begin: open, waive: {sand: dusty}}}]",
+            "passes[0].certify.waive: base has no check 'sand'",
+        ),
         ("- just\n- a list", "not a YAML mapping"),
     ],
 )

@@ -162,3 +162,36 @@ def test_unknown_kinds_and_windowed_frames_do_not_confuse_it(night: Path, tmp_pa
     assert found.name == "Homemade"
     assert "size: [256, 200]" in found.text
     assert "'FOCUS' means nothing known: taken as other" in found.text
+
+
+def test_a_dry_run_writes_nothing(cpp, night: Path, tmp_path: Path) -> None:
+    shutil.copytree(night, tmp_path / "night1")
+    arguments = ("produce", "night1", "--type", "bias", "--jobs", 1)
+    planned = cpp(*arguments, "-n", cwd=tmp_path, env=FAST)
+    assert "to do" in planned.stdout
+    assert "nothing is written" in planned.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["night1"]
+    cpp(*arguments, cwd=tmp_path, env=FAST)
+    frame = sorted((tmp_path / "night1").glob("*bias*"))[0]
+    shutil.copy(frame, tmp_path / "night1" / "one_more.fits")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "cpp").rglob("*")}
+    again = cpp(*arguments, "-n", cwd=tmp_path, env=FAST)
+    assert "up to date" in again.stdout
+    assert "1 frames are not registered yet" in again.stderr
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cpp").rglob("*")} == before
+
+
+def test_refused_frames_are_told_by_the_exit_code(cpp, night: Path, tmp_path: Path) -> None:
+    shutil.copytree(night, tmp_path / "night1")
+    (tmp_path / "night1" / "broken.fits").write_bytes(b"not FITS")
+    done = cpp("produce", "night1", "--type", "bias", "--jobs", 1, cwd=tmp_path, env=FAST, code=6)
+    assert "broken.fits" in done.stderr
+    assert "made" in done.stdout
+
+
+def test_a_folder_cpp_that_is_something_else_is_left_alone(cpp, night: Path, tmp_path: Path) -> None:
+    (tmp_path / "cpp").mkdir()
+    (tmp_path / "cpp" / "mine.txt").write_text("mine")
+    done = cpp("produce", night, "--type", "bias", cwd=tmp_path, env=FAST, code=5)
+    assert f"{tmp_path / 'cpp'} is there and no repository" in done.stderr
+    assert [path.name for path in (tmp_path / "cpp").iterdir()] == ["mine.txt"]

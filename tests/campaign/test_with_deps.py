@@ -116,3 +116,13 @@ def test_requirements_in_a_circle_are_cut_where_one_is_optional(monkeypatch) -> 
 
 def order(types: Plugins, *names: str) -> list[str]:
     return [one.request.type for one in with_dependencies([Request(name) for name in names], types).passes]
+
+
+def test_stored_verdicts_are_told_and_decide_nothing(world) -> None:
+    base = produce(world, "--type", "base")["units"][0]["product"]
+    world.call("verify", base)
+    done = produce(world, "--type", "rate", "--with-deps")
+    first, second = (unit for one in done["passes"] for unit in one["units"])
+    assert (first["product"], first["state"], first["verdict"]) == (base, "up to date", "PASS")
+    assert (second["state"], second["verdict"]) == ("made", "")
+    assert "PASS" in world.call("produce", "--type", "rate", "--with-deps", "--jobs", 1).stdout
