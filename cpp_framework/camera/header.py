@@ -194,7 +194,10 @@ class _Translation:
         return self._not_too_long(field, found)
 
     def _dark_time(self) -> float:
-        return self._not_too_long("dark_time", self._number("dark_time") or 0.0)
+        found = self._number("dark_time") or 0.0
+        if found < 0:
+            raise self._error("dark_time", f"{found} s is negative", "mend the header of this file, or leave it out")
+        return self._not_too_long("dark_time", found)
 
     def _not_too_long(self, field: str, seconds: float) -> float:
         if seconds * NANOSECONDS >= _INT64:

@@ -180,7 +180,10 @@ def _shared_by_columns(section: NDArray[np.float32], levels: OverscanLevels, rec
     if len(section) < 2 or levels.noise is None:
         return known
     usable = levels.good[: section.shape[1]]
-    means = np.nanmean(section[:, usable], axis=1, dtype=np.float64)
+    means = np.asarray(np.nanmean(section[:, usable], axis=1, dtype=np.float64))
+    means = means[np.isfinite(means)]
+    if len(means) < 2:
+        return known
     beyond = float(np.var(means, ddof=1)) - levels.noise.value**2 / max(int(usable.sum()), 1)
     return max(beyond, known)
 

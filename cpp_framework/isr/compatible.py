@@ -136,7 +136,13 @@ def _in_gains_of(name: str, product: P, header: Header, image: Image) -> P:
             f"{image.records[other].gain:g}; only images can be rescaled",
             hint="make the product again with the present gains",
         )
-    planes: dict[str, Any] = {"image": product.image.copy(), "error": product.error.copy()}
+    # Every plane of floats is in electrons, per second or not: an intercept as much as the image.
+    found = {name: getattr(product, name) for name in product.plane_names}
+    planes: dict[str, Any] = {
+        name: plane.copy()
+        for name, plane in found.items()
+        if plane.dtype.kind == "f" and plane.shape == product.image.shape
+    }
     for amp in image.detector.amplifiers:
         for plane in planes.values():
             plane[amp.box.slices] *= np.float32(factors.get(amp.name, 1.0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cpp_framework.errors import ContractError, IncompatibleError
 from cpp_framework.model.context import ResidualFrame
@@ -29,6 +30,10 @@ class ImageResiduals:
     def __init__(self, product: ImageProduct, detector: Detector) -> None:
         self._product = product
         self._held_out = HeldOut(product, detector)
+
+    def not_solved(self) -> NDArray[np.bool_] | None:
+        """Pixels ``[y, x]`` that are not the fit of the exposures; None before all of the stack have been seen."""
+        return self._held_out.not_solved()
 
     def frame(self, image: Image) -> ResidualFrame:
         """Return the residual of one exposure, corrected like those of the stack.

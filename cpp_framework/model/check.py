@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -130,12 +131,17 @@ class Check(BaseModel):
         return " ".join([*parts, *([] if self.detector is None else [f"of detector {self.detector}"])])
 
 
+_COMMON = re.compile(r"A\d")
+"""Names of the checks the core makes of every product: they tell nothing of its numbers."""
+
+
 class Verdict(BaseModel):
     """All checks of one product, and the outcome computed from them.
 
     ``promised`` are the checks the type declares; one that is neither present nor excused by a NOT_RUN makes the
-    verdict INCOMPLETE. ``dead_allowed`` is how many dead amplifiers the instrument accepts. ``run`` is the collection
-    of the verdicts made together, ``ci_cpv_bias/20261122T101500Z``.
+    verdict INCOMPLETE, and so does a product of which none of them could be made. ``dead_allowed`` is how many dead
+    amplifiers the instrument accepts. ``run`` is the collection of the verdicts made together,
+    ``ci_cpv_bias/20261122T101500Z``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
@@ -165,8 +171,11 @@ class Verdict(BaseModel):
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Promised checks that were possible and not made."""
+        """Promised checks that were possible and not made; those of the type, if none of them could be made."""
         made = {check.name for check in self.checks}
+        own = [check for check in self.checks if not _COMMON.fullmatch(check.name)]
+        if own and all(check.status is Status.NOT_RUN for check in own):
+            made = {name for name in made if _COMMON.fullmatch(name)}
         return tuple(name for name in self.promised if name not in made)
 
     @property

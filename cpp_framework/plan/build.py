@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -239,7 +239,7 @@ def _unit(
         key=draft.key,
         inputs=inputs,
         refused=tuple(one for one in draft.refused if one.selection not in unwanted),
-        notes=draft.notes,
+        notes=(*draft.notes, *_left_out(calibration, request, needs)),
         without=tuple(sorted(request.without)),
         needs={},
         settings=settings.config.model_dump(mode="json"),
@@ -272,6 +272,13 @@ def _with_recipe(
     )
     known = store.by_recipe(recipe)
     return replace(unit, needs=needs, recipe=recipe, existing=known.id if known else "")
+
+
+def _left_out(calibration: CalibrationType, request: Request, needs: Mapping[str, Need]) -> Iterator[str]:
+    """A word about each optional need that nothing serves."""
+    for one in calibration.requires:
+        if one.optional and one.type not in needs and one.type not in request.without:
+            yield f"made without a {one.type}: none is certified for it, made earlier in this run, or named by --use"
 
 
 def _too_few(unit: Unit, calibration: CalibrationType) -> UserError | None:

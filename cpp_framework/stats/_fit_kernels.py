@@ -185,7 +185,8 @@ def _best_ratio(y: Float64, s: Float64, v: Float64, per_signal: float, clip: flo
         ratio, cost = y[i] / s[i], 0.0
         for k in range(y.size):
             model = s[k] * ratio
-            cost += min(abs(y[k] - model) / math.sqrt(v[k] + max(model, 0.0) * per_signal), clip)
+            most = clip if y[k] > model else BELOW * clip
+            cost += min(abs(y[k] - model) / math.sqrt(v[k] + max(model, 0.0) * per_signal), most)
         if cost < best:
             best, found = cost, ratio
     return found

@@ -21,6 +21,12 @@ ONLY = 1e-5
 """A sample that leaves the others less than this share of the sums is the only one: nothing is held out from it."""
 
 
+ROUNDING = 0.05
+"""Share of its error by which a stored value may miss the fit of its exposures."""
+FLOAT_STEPS = 1e-5
+"""The same as a share of the value: sums of float32 samples."""
+
+
 class HeldOut:
     """Residuals of single exposures against one stored stack.
 
@@ -57,6 +63,41 @@ class HeldOut:
         self._scales = product.scales if product.scales.size else np.ones(len(product.stacked))
         plain = not product.scales.size and not product.weights.size and self._zero is None
         self._sums = [] if plain else self._pixel_sums()
+        self._imbalance = np.zeros((len(self._powers), *product.image.shape), np.float32)
+        self._seen: set[str] = set()
+
+    @property
+    def _powers(self) -> tuple[int, ...]:
+        """Powers of the scale in the normal equations of the fit."""
+        return (1,) if self._zero is None else (0, 1)
+
+    def not_solved(self) -> NDArray[np.bool_] | None:
+        """Pixels ``[y, x]`` whose stored value is not the fit of its exposures; None before all have been seen.
+
+        A least-squares fit leaves Σ w s e = 0 over the samples it used (with an intercept also Σ w e = 0), whatever
+        the noise. A pixel is wrong where that sum moves it by more than `ROUNDING` of its error, or of its value.
+        """
+        product = self._product
+        if self._seen != set(product.stacked):
+            return None
+        weights = float(np.sum(self._weights * self._scales**2))
+        allowed = np.maximum(ROUNDING * product.error, FLOAT_STEPS * np.abs(product.image)) * np.float32(weights)
+        wrong = np.abs(self._imbalance[-1]) > allowed
+        if self._zero is not None:
+            largest = np.float32(np.max(self._scales, initial=0.0))
+            wrong |= np.abs(self._imbalance[0]) * largest > allowed
+        found: NDArray[np.bool_] = wrong & ~self._unusable & (product.used > 0)
+        return found
+
+    def _count(self, exposure: Exposure, residual: Float, left_out: NDArray[np.bool_], scale: float) -> None:
+        """Add the samples of one exposure that were used to the normal equations."""
+        weight = self._weights[self._product.stacked.index(exposure.id)]
+        smooth = self._product.factor(exposure)
+        plain = residual if smooth is None else residual / smooth
+        counted = np.where(left_out | np.isnan(plain), np.float32(0), plain)
+        for number, power in enumerate(self._powers):
+            self._imbalance[number] += np.float32(weight * scale**power) * counted
+        self._seen.add(exposure.id)
 
     def frame(self, exposure: Exposure, samples: Float, records: Mapping[str, AmplifierRecord]) -> ResidualFrame:
         """Return the residual of one exposure.
@@ -86,6 +127,8 @@ class HeldOut:
         inside, outside = self._factors(exposure, scale)
         if exposure.id in product.stacked:
             factor, left_out = inside, self._left_out(exposure)
+            if exposure.id not in self._seen:
+                self._count(exposure, residual, left_out, scale)
             plain = residual[left_out]
             residual *= factor
             residual[left_out], factor[left_out] = plain, outside[left_out]

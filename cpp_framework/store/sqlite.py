@@ -79,7 +79,7 @@ class SqliteDatabase(Database):
         if name == "SQLITE_READONLY_ROLLBACK" or (name == "SQLITE_CANTOPEN" and self._journal.exists()):
             return StoreError(
                 f"{where} was left in the middle of a write (by a crash), and this process may not mend it",
-                hint="run any cpp command once as a user who may write there",
+                hint="`cpp store gc` mends it (as any command that writes does), run by a user who may write there",
             )
         if name == "SQLITE_FULL":
             return StoreError(f"{where}: the disk is full; nothing was changed", hint="free space and repeat")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cpp_framework.model.check import Check, Level, Limit
 from cpp_framework.model.exposure import Exposure
@@ -17,6 +18,9 @@ from cpp_framework.store.keys import plain_key, readable
 COMMON = ("A1", "A2", "A3")
 """A1 provenance: the header says of its exposures what they are. A2 binding: the bytes verified are the product the
 registry names. A3 finite: nothing unmasked is NaN."""
+
+SOLUTION = "A6"
+"""Of image products besides: the stored image solves its exposures."""
 
 
 def common_checks(product: Product, registered_digest: str, exposures: Sequence[Exposure]) -> Iterator[Check]:
@@ -50,6 +54,28 @@ def common_checks(product: Product, registered_digest: str, exposures: Sequence[
         unit="values",
         fail=Limit(high=0),
         reason="non-finite values outside masked pixels and failed amplifiers",
+    )
+
+
+def solution_check(detector: int, not_solved: NDArray[np.bool_] | None) -> Check:
+    """A6: the stored image is the fit of the exposures it names, pixel by pixel, whatever their noise.
+
+    Parameters
+    ----------
+    not_solved : bool array ``[y, x]`` or None
+        Pixels where it is not (`HeldOut.not_solved`); None if not all exposures were read.
+    """
+    where = {"name": SOLUTION, "level": Level.DETECTOR, "detector": detector}
+    if not_solved is None:
+        return Check(skipped="the checks of this type did not read all exposures of the stack", **where)
+    rows, columns = np.any(not_solved, axis=1), np.any(not_solved, axis=0)
+    place = f" in {columns.sum()} columns and {rows.sum()} rows" if rows.any() else ""
+    return Check(
+        value=int(not_solved.sum()),
+        unit="pixel",
+        fail=Limit(high=0),
+        reason=f"pixels that are not the fit of the exposures{place}",
+        **where,
     )
 
 

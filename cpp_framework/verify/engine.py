@@ -34,7 +34,7 @@ from cpp_framework.model.software import software
 from cpp_framework.plan.chain import build_chain
 from cpp_framework.plugins import Plugins
 from cpp_framework.store import ProductRecord, Store
-from cpp_framework.verify.common import COMMON, common_checks
+from cpp_framework.verify.common import COMMON, SOLUTION, common_checks, solution_check
 
 HELD_OUT = "each exposure minus the stored product, as if made without it: e·n/(n-1) where used, e where rejected"
 
@@ -46,22 +46,26 @@ def verify_product(
     calibration = plugins.type(record.type)
     product = _read(record.type, store.path(record), plugins)
     instrument = instruments(record.instrument)
-    ctx = _context(record, product, calibration, instrument, store, plugins)
+    seen: list[ImageResiduals] = []
+    ctx = _context(record, product, calibration, instrument, store, plugins, seen)
     checks = list(common_checks(product, record.digest, ctx.exposures))
     excused = list(_impossible(calibration, ctx))
     names = {check.name for check in excused}
     for function in [calibration.verify, *plugins.verifiers(record.type)]:
         verify: Callable[[Product, VerifyContext], Iterator[Check]] = load(function, wanted_by=record.type)
         checks += [check for check in verify(product, ctx) if check.name not in names]
+    is_image = isinstance(product, ImageProduct)
+    if is_image:
+        checks.append(solution_check(record.detector, seen[0].not_solved() if seen else None))
     verdict = Verdict(
         id=new_id(),
         product=record.id,
         digest=record.digest,
         type=record.type,
         checks=tuple(checks + excused),
-        promised=COMMON + tuple(spec.name for spec in calibration.checks),
+        promised=COMMON + ((SOLUTION,) if is_image else ()) + tuple(spec.name for spec in calibration.checks),
         dead_allowed=instrument.dead_amplifiers_allowed,
-        residuals=HELD_OUT if isinstance(product, ImageProduct) else "",
+        residuals=HELD_OUT if is_image else "",
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
         software=software(plugins.owners[record.type]),
         run=run,
@@ -83,7 +87,9 @@ def _context(
     instrument: Instrument,
     store: Store,
     plugins: Plugins,
+    seen: list[ImageResiduals],
 ) -> VerifyContext:
+    """What `verify` is given; whoever reads its residuals leaves them in ``seen``."""
     assert product.header is not None
     header = product.header
     needs = {need.type: _read(need.type, store.path(store.product(need.id)), plugins) for need in header.needs}
@@ -100,7 +106,7 @@ def _context(
     return VerifyContext(
         detector=detector,
         config=config,
-        residuals=lambda: _residuals(product, chain, instrument, exposures, store),
+        residuals=lambda: _residuals(product, chain, instrument, exposures, store, seen),
         exposures=exposures,
         limits=limits_of(instrument, calibration, plugins),
         gains=header.gains or {amp.name: amp.gain for amp in detector.amplifiers if amp.gain is not None},
@@ -144,13 +150,18 @@ def _refused_by_solve(exposure: str, refused: Mapping[str, str]) -> bool:
 
 
 def _residuals(
-    product: Product, chain: Chain, instrument: Instrument, exposures: list[Exposure], store: Store
+    product: Product,
+    chain: Chain,
+    instrument: Instrument,
+    exposures: list[Exposure],
+    store: Store,
+    seen: list[ImageResiduals],
 ) -> Iterator[ResidualFrame]:
     assert isinstance(product, ImageProduct)
-    residuals = None
     for image in _images(product, chain, instrument, exposures, store):
-        residuals = residuals or ImageResiduals(product, image.detector)
-        yield residuals.frame(image)
+        if not seen:
+            seen.append(ImageResiduals(product, image.detector))
+        yield seen[0].frame(image)
 
 
 def _frames_of(

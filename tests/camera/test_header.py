@@ -114,6 +114,8 @@ def test_dark_time_falls_back_to_exposure_time_also_when_smaller():
     assert _translated(rules, EXPTIME=10.0)["dark_time"] == 10.0
     assert _translated(rules, EXPTIME=10.0, DARKTIME=11.5)["dark_time"] == 11.5
     assert _translated(rules, EXPTIME=10.0, DARKTIME=0.0)["dark_time"] == 10.0
+    with pytest.raises(RawFileError, match=r"-5\.0 s is negative"):
+        _translated(rules, EXPTIME=10.0, DARKTIME=-5.0)
 
 
 def test_no_date_at_all_leaves_begin_and_end_open():

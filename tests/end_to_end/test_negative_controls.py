@@ -67,6 +67,26 @@ def column_dropped(plane: NDArray[Any]) -> NDArray[Any]:
     return plane
 
 
+def one_row(plane: NDArray[Any]) -> NDArray[Any]:
+    return np.roll(plane, 1, axis=0)
+
+
+def column_of(value: float) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """A column replaced by one value."""
+
+    def replace(plane: NDArray[Any]) -> NDArray[Any]:
+        plane[:, 40] = value
+        return plane
+
+    return replace
+
+
+def of_another_time(plane: NDArray[Any]) -> NDArray[Any]:
+    """Structure of a few errors in every pixel that the exposures do not have, as a product of other exposures has."""
+    rng = np.random.default_rng(4)
+    return plane + (np.std(plane) * rng.normal(0, 1, plane.shape)).astype(np.float32)
+
+
 def of_header(**changes: Any) -> Damage:
     return lambda product: {"header": changes}
 
@@ -79,6 +99,9 @@ CONTROLS: dict[str, dict[str, tuple[Damage, str]]] = {
         "shifted by a pixel": (planes(one_pixel), "B2_noise"),
         "amplifiers swapped": (planes(swapped), "B2_noise"),
         "a column dropped": (planes(column_dropped), "B2_noise"),
+        "shifted by a row": (planes(one_row), "B2_noise"),
+        "a column replaced": (planes(column_of(0.0)), "A6"),
+        "of other exposures": (planes(of_another_time), "A6"),
         "stale date": (of_header(begin=-YEAR), "A1"),
     },
     "dark": {
@@ -87,6 +110,9 @@ CONTROLS: dict[str, dict[str, tuple[Damage, str]]] = {
         "shifted by a pixel": (planes(one_pixel), "D10_tail"),
         "amplifiers swapped": (planes(swapped), "D10_tail"),
         "a column dropped": (planes(column_dropped), "D10_tail"),
+        "shifted by a row": (planes(one_row), "D10_tail"),
+        "a column replaced": (planes(column_of(0.3)), "A6"),
+        "of other exposures": (planes(of_another_time), "A6"),
         "stale date": (of_header(begin=-YEAR), "A1"),
     },
     "flat": {
@@ -95,13 +121,18 @@ CONTROLS: dict[str, dict[str, tuple[Damage, str]]] = {
         "shifted by a pixel": (planes(one_pixel), "F1_noise"),
         "amplifiers swapped": (planes(swapped), "F2_level"),
         "a column dropped": (planes(column_dropped), "F1_noise"),
+        "shifted by a row": (planes(one_row), "F1_noise"),
+        "a column replaced": (planes(column_of(0.97)), "A6"),
+        "of another filter": (planes(of_another_time), "A6"),
         "wrong filter": (of_header(filter="z"), "A1"),
         "stale date": (of_header(begin=-YEAR), "A1"),
     },
     "defects": {
         "emptied": (planes(np.zeros_like, "mask"), "X1_completeness"),
         "shifted by a pixel": (planes(one_pixel, "mask"), "X1_completeness"),
+        "shifted by a row": (planes(one_row, "mask"), "X1_completeness"),
         "amplifiers swapped": (planes(swapped, "mask"), "X1_completeness"),
+        "a column dropped": (planes(column_dropped, "mask"), "X1_completeness"),
     },
 }
 

@@ -46,7 +46,7 @@ def test_produce_verify_show_explain(night: Path, product: dict, cpp) -> None:
     verdict = json.loads(cpp("verify", product["product"], "--json", cwd=repo).stdout)
     assert verdict["outcome"] in ("PASS", "WARN")
     made = {check["name"].partition("_")[0] for check in verdict["verdicts"][0]["checks"]}
-    assert made == {"A1", "A2", "A3", "B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8"}
+    assert made == {"A1", "A2", "A3", "A6", "B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8"}
     shown = json.loads(cpp("show", product["product"][-8:], "--json", cwd=repo).stdout)
     assert shown["unit"] == "adu"
     assert len(shown["header"]["inputs"]) == 25

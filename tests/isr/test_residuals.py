@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cpp_framework.errors import ContractError, IncompatibleError
-from cpp_framework.isr.residuals import residual_frame
+from cpp_framework.isr.residuals import ImageResiduals, residual_frame
 from cpp_framework.model import Amplifier, AmplifierResult, Box, Detector, Exposure, Image, ImageProduct, Mask
 
 SHAPE = (60, 80)
@@ -232,3 +232,26 @@ def _scaled(
     if line:
         return WithZero(zero=found[..., 1].astype(np.float32), **fields)  # type: ignore[arg-type]
     return ImageProduct(**fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("line", [False, True])
+def test_a_stored_pixel_that_is_not_the_fit_of_its_exposures_is_found(line: bool) -> None:
+    scales, weights = np.array([10.0, 10.0, 60.0, 60.0, 300.0]), np.array([1.0, 1.0, 0.9, 0.9, 0.6])
+    rng = np.random.default_rng(3)
+    samples = (rng.normal(0, 1, (5, *SHAPE)) + 0.1 * scales[:, None, None] + 4.0 * line).astype(np.float32)
+    left_out = np.zeros((5, *SHAPE), bool)
+    left_out[2, 3, 4:9] = True
+    sound = _scaled(samples, scales, weights, left_out, line)
+    # The error of the estimate: the test's product has 1 everywhere, which would hide what is smaller.
+    error = np.full(SHAPE, 1 / np.sqrt(np.sum(weights * scales**2)), np.float32)
+    sound = dataclasses.replace(sound, error=error)
+    wrong = sound.image.copy()
+    wrong[7, 8] += 0.3 * error[7, 8]
+    for product, expected in [(sound, []), (dataclasses.replace(sound, image=wrong), [[7, 8]])]:
+        residuals = ImageResiduals(product, DETECTOR)
+        for k, image in enumerate(_images(5)):
+            assert residuals.not_solved() is None
+            residuals.frame(replace_data(image, samples[k]))
+        found = residuals.not_solved()
+        assert found is not None
+        assert np.argwhere(found).tolist() == expected

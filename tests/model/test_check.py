@@ -93,3 +93,15 @@ def test_merge_takes_the_worst() -> None:
     assert merge([]) == Outcome.PASS
     assert merge([verdict(check()), verdict(check(0.7, **LIMITS))]) == Outcome.WARN
     assert merge([verdict(check(9.0, **LIMITS)), verdict(promised=("B1",))]) == Outcome.FAIL
+
+
+def test_a_product_of_which_nothing_could_be_checked_is_incomplete() -> None:
+    """The core's own checks say nothing of its numbers."""
+    own = Check(name="B1", level=Level.DETECTOR, skipped="no exposure has a held-out residual here")
+    core = Check(name="A2", level=Level.DETECTOR, value=0.0)
+    verdict = Verdict(id="v", product="p", digest="d", type="bias", checks=(core, own), promised=("A2", "B1"))
+    assert verdict.outcome is Outcome.INCOMPLETE
+    assert verdict.missing == ("B1",)
+    assert verdict.waivable == {"B1"}
+    judged = verdict.model_copy(update={"checks": (core, own, Check(name="B4", level=Level.DETECTOR, value=1.0))})
+    assert judged.outcome is Outcome.PASS
