@@ -143,7 +143,10 @@ def _print(report: CampaignReport, where: str) -> None:
         for number, one in enumerate(report.passes, start=1)
         if one.planned.blocked
     ]
-    columns = ("pass", "unit", "state", "product", "exposures", "verdict", "certified", "seconds")
+    columns = ["pass", "unit", "state", "product", "exposures", "verdict", "certified", "seconds"]
+    if not any(row[6] for row in rows):  # nothing was to be certified
+        del columns[6]
+        rows = [(*row[:6], *row[7:]) for row in rows]
     whole = ("unit", "state", "product", "verdict")
     print_table("", columns, sorted(rows, key=lambda row: int(row[0])), whole=whole)
     times = [

@@ -156,6 +156,8 @@ def _record(hdus: fits.HDUList) -> dict[str, Any]:
     for part in ("format", "header", "amplifiers", "metrics", "refused"):
         if not isinstance(record[part], dict):
             raise ValueError(f"METADATA: {part} is no mapping")
+    if not isinstance(record["unit"], str):
+        raise ValueError("METADATA: unit is no text")
     return record
 
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from cpp_framework.config.suggest import shortened
 from cpp_framework.model.check import Check, Level, Limit
-from cpp_framework.model.exposure import Exposure
+from cpp_framework.model.exposure import FIELDS, Exposure
 from cpp_framework.model.header import Header
 from cpp_framework.model.mask import Mask
 from cpp_framework.model.product import AmplifierStatus, ImageProduct, Product
@@ -84,6 +85,9 @@ def _contradictions(header: Header, exposures: Sequence[Exposure]) -> Iterator[s
     names = {record.exposure for record in header.used}
     used = [one for one in exposures if one.id in names]
     for field, value in plain_key(header.key).items():
+        if field not in FIELDS:
+            yield f"the product is made per {shortened(field)}, which exposures do not have"
+            continue
         for one in used:
             found = plain_key({field: one.value(field)})[field]
             if found != value:

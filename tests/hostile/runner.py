@@ -71,7 +71,8 @@ def run_case(world: World, case: Case) -> dict[str, Any]:
         "complaints": complaints,
         "outcomes": [dataclasses.asdict(outcome) for outcome in outcomes] if complaints else [],
         "codes": [outcome.code for outcome in outcomes],
-        "hints": ["hint: " in outcome.stderr or "Usage: " in outcome.stderr for outcome in outcomes],
+        # With stderr closed there is nowhere to put a hint.
+        "hints": [2 in case.closed or "hint: " in one.stderr or "Usage: " in one.stderr for one in outcomes],
         "seconds": round(sum(outcome.seconds for outcome in outcomes), 3),
     }
 

@@ -251,7 +251,7 @@ def test_promise_13_after_a_kill_in_a_commit_readers_are_told_until_a_writer_has
         with without_permission(store.root) if reader == "without" else nullcontext():
             with pytest.raises(StoreError, match="left in the middle of a write") as caught:
                 Store.open(store.root, write=False)
-            assert "run any cpp command" in caught.value.hint
+            assert "cpp store gc" in caught.value.hint
     mended = Store.open(store.root)
     assert mended.products() == [record]
     assert Store.open(store.root, write=False).products() == [record]

@@ -113,3 +113,10 @@ def test_exposures_that_were_not_used_do_not_count_for_the_provenance() -> None:
     left_out = InputRecord(exposure="e1", number=1, selection="flat", digest="d", used=False)
     product = image().with_header(HEADER.model_copy(update={"begin": 5, "inputs": (left_out,)}))
     assert statuses(product, exposures=(exposure(),))["A1"] == Status.PASS
+
+
+def test_a_key_that_exposures_do_not_have_fails_the_provenance() -> None:
+    used = InputRecord(exposure="e1", number=1, selection="flat", digest="d")
+    fields = {"key": {"a": 1}, "begin": 10**18, "inputs": (used,)}
+    product = image().with_header(HEADER.model_copy(update=fields))
+    assert statuses(product, exposures=(exposure(),))["A1"] == Status.FAIL

@@ -101,10 +101,10 @@ def _glow(product: Dark, amp: Amplifier, block: int, ctx: VerifyContext) -> Iter
     """D8: the brightest block above the median block, and the range of a plane through the blocks."""
     scale = scale_of(ctx, GLOW, product, amp.name)
     rates = _usable(product, amp)
-    side = min(block, min(rates.shape) // 2)
+    side = max(min(block, min(rates.shape) // 2), 1)
     levels, counts = block_medians(rates, side)
     good = counts > side**2 / 2
-    if scale is None or good.sum() < 4:
+    if scale is None or good.sum() < 4 or min(good.shape) < 2:
         reason = NO_GAIN if scale is None else "fewer than four blocks with data"
         yield GLOW, {"skipped": reason}
         yield GRADIENT, {"skipped": reason}

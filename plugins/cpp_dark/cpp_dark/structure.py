@@ -36,13 +36,18 @@ class Structure:
     def add(self, one: AmplifierResidual) -> None:
         """Take in one amplifier of one exposure."""
         for check, ratio in zip(CHECKS, _ratios(one), strict=True):
+            found = self.ratios.setdefault((check, one.amplifier.name), [])
             if math.isfinite(ratio.value):
-                self.ratios.setdefault((check, one.amplifier.name), []).append(ratio)
+                found.append(ratio)
 
     def checks(self, ctx: VerifyContext) -> Iterator[Check]:
         """D3 per amplifier: a report, and a failure if structure grew against the previous verdict."""
         for (check, amplifier), ratios in self.ratios.items():
-            yield _check(check, amplifier, ratios, ctx)
+            if ratios:
+                yield _check(check, amplifier, ratios, ctx)
+            else:
+                where = {"level": Level.RUN, "detector": ctx.detector.id, "amplifier": amplifier}
+                yield Check(name=check, skipped="too few rows, columns or blocks to compare", **where)
 
 
 def _check(name: str, amplifier: str, ratios: list[_Ratio], ctx: VerifyContext) -> Check:
