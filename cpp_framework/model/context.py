@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from cpp_framework.declare import Config
 from cpp_framework.errors import NotFoundError
-from cpp_framework.model.check import Limit, Verdict
+from cpp_framework.model.check import Check, Limit, Verdict
 from cpp_framework.model.detector import Detector
 from cpp_framework.model.exposure import Exposure
 from cpp_framework.model.image import AmplifierRecord, Image
@@ -146,6 +147,12 @@ class VerifyContext:
     needs: Mapping[str, Product] = field(default_factory=dict)
     frames: Callable[[str], Iterator[Image]] = no_frames
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("cpp"))
+
+    def previous_check(self, name: str, amplifier: str) -> Check | None:
+        """The same check in the verdict of the product this one would replace, if it has a finite value."""
+        checks = self.previous_verdict.checks if self.previous_verdict else ()
+        same = (one for one in checks if (one.name, one.amplifier) == (name, amplifier) and math.isfinite(one.value))
+        return next(same, None)
 
 
 Inputs = Mapping[str, Frames]

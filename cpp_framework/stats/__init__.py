@@ -26,8 +26,11 @@ from cpp_framework.stats.robust import (
     profiles,
     row_pair_noise,
 )
+from cpp_framework.stats.structure import GROWTH, TWO_VALUES, Structure
 
 __all__ = [
+    "GROWTH",
+    "TWO_VALUES",
     "AmplifierStatistics",
     "ArrayFrames",
     "Combined",
@@ -38,6 +41,7 @@ __all__ = [
     "Profiles",
     "StackNoise",
     "StackStatistics",
+    "Structure",
     "block_means",
     "clipped_moments",
     "combine",

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from cpp_bias.limits import CORRELATION_CHANGE, TWO_VALUES, limits_of, previous_check
+from cpp_bias.limits import CORRELATION_CHANGE, limits_of
 from cpp_bias.residual import AmplifierResidual
 from cpp_framework.model import Check, Level, Limit, VerifyContext
+from cpp_framework.stats import TWO_VALUES
 
 NAME = "B7_correlation"
 Pair = tuple[str, str]
@@ -60,7 +61,7 @@ class Correlations:
         strongest = max(means, key=lambda pair: abs(means[pair]))
         reason = f"mean of {len(means)} pairs; the most, {means[strongest]:.2g}, is of {' and '.join(strongest)}"
         limits, expected = limits_of(ctx, NAME), None
-        previous = previous_check(NAME, amplifier, ctx)
+        previous = ctx.previous_check(NAME, amplifier)
         if previous is not None and limits["fail"] is None:
             limits["fail"] = Limit(low=previous.value - CORRELATION_CHANGE, high=previous.value + CORRELATION_CHANGE)
             expected, error = previous.value, TWO_VALUES * error

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
-from cpp_framework.model import Check, Limit, VerifyContext
+from cpp_framework.model import Limit, VerifyContext
 
 FAIL: dict[str, Limit] = {
     "B1_level": Limit(low=-1.0, high=1.0),
@@ -23,15 +21,6 @@ WARN: dict[str, Limit] = {
 }
 """B4: DMTN-101 4.1 wants a bias that adds no more than 2.5 % of noise (20 exposures). B5_halves_mean is in sigma."""
 
-GROWTH = 2.0
-"""Structure may grow by this factor against the previous verdict."""
-
-TWO_VALUES = math.sqrt(2)
-"""Error of a difference over that of one value, the previous one being known as well.
-
-The error in the previous verdict may itself be one of a difference; taken over, errors would grow without end.
-"""
-
 CORRELATION_CHANGE = 0.1
 """By how much the mean correlation of amplifiers may change against the previous verdict."""
 
@@ -46,19 +35,6 @@ def limits_of(ctx: VerifyContext, check: str) -> dict[str, Limit | None]:
     """Return ``fail`` and ``warn`` of a check: the instrument's if it sets them, else the defaults."""
     fail, warn = ctx.limits.of(check, fail=FAIL.get(check), warn=WARN.get(check))
     return {"fail": fail, "warn": warn}
-
-
-def previous_check(name: str, amplifier: str, ctx: VerifyContext) -> Check | None:
-    """Return the same check in the verdict of the product this one would replace.
-
-    A check that is compared with it states `TWO_VALUES` times its own error.
-    """
-    if ctx.previous_verdict is None:
-        return None
-    for check in ctx.previous_verdict.checks:
-        if (check.name, check.amplifier) == (name, amplifier) and math.isfinite(check.value):
-            return check
-    return None
 
 
 def scale_of(ctx: VerifyContext, check: str, amplifier: str) -> tuple[float, str] | None:

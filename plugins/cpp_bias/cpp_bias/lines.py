@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cpp_bias.limits import FALSE_ALARM, GROWTH, TWO_VALUES, limits_of, previous_check
+from cpp_bias.limits import FALSE_ALARM, limits_of
 from cpp_bias.residual import AmplifierResidual
 from cpp_bias.spectrum import SHORTEST, Line, MeanSpectrum
 from cpp_framework.model import Check, Level, Limit, VerifyContext
+from cpp_framework.stats import GROWTH, TWO_VALUES
 
 CHECKS = ("B3_row_line", "B3_column_line", "B3_stream_line")
 
@@ -72,7 +73,7 @@ def _check(name: str, line: Line, where: dict[str, object], ctx: VerifyContext) 
         reason = f"{what}; noise makes such a line with a probability below {max(line.false_alarm, 1e-12):.1g}"
     else:
         reason = f"no significant line; the strongest at {what} is noise with probability {line.false_alarm:.2g}"
-    previous = previous_check(name, str(where["amplifier"]), ctx)
+    previous = ctx.previous_check(name, str(where["amplifier"]))
     if previous is not None and significant and limits["fail"] is None:
         limits["fail"] = Limit(high=GROWTH * previous.value)
         expected, error = previous.value, TWO_VALUES * error

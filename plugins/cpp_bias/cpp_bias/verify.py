@@ -16,12 +16,11 @@ from cpp_bias.lines import Lines
 from cpp_bias.product import Bias
 from cpp_bias.residual import amplifier_residuals, live_amplifiers
 from cpp_bias.stability import LEVEL, SHIFTS, Stability
-from cpp_bias.structure import CHECKS as STRUCTURE_CHECKS
-from cpp_bias.structure import Structure
 from cpp_framework.model import AmplifierStatus, Check, Level, VerifyContext
-from cpp_framework.stats import noise_penalty
+from cpp_framework.stats import Structure, noise_penalty
 
 PENALTY = "B4_noise_penalty"
+STRUCTURE_CHECKS = ("B3_columns", "B3_rows", "B3_blocks")
 FROM_RESIDUALS = ("B1_level", "B2_noise", *STRUCTURE_CHECKS, *LINE_CHECKS, LEVEL, SHIFTS, "B8_corner")
 
 
@@ -41,14 +40,14 @@ def verify(product: Bias, ctx: VerifyContext) -> Iterator[Check]:
         A dead amplifier is said once and not judged further.
     """
     assert isinstance(ctx.config, BiasConfig)
-    structure, lines, stability, correlations = Structure(), Lines(), Stability(), Correlations()
+    structure, lines, stability, correlations = Structure(STRUCTURE_CHECKS), Lines(), Stability(), Correlations()
     halves = Halves(product, ctx)
     judged: set[str] = set()
     for frame in ctx.residuals():
         amplifiers = list(amplifier_residuals(frame, product, ctx.detector))
         for one in amplifiers:
             judged.add(one.amplifier.name)
-            structure.add(one)
+            structure.add(one.amplifier.name, one.values, one.profiles, one.moments.std, one.noise)
             lines.add(one)
             stability.add(one, stacked=frame.exposure.id in product.stacked)
             yield from exposure_checks(one, ctx.config, ctx)

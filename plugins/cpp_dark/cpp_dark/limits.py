@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from cpp_dark.product import Dark
 from cpp_framework.model import Limit, VerifyContext
 
@@ -33,15 +31,6 @@ WARN: dict[str, Limit] = {
     "D10_cosmic_rays": Limit(low=0.001, high=1.0),
 }
 """D4: as DMTN-101 4.1 wants it of a bias. D5_halves_mean is in sigma."""
-
-GROWTH = 2.0
-"""Structure may grow by this factor against the previous verdict."""
-
-TWO_VALUES = math.sqrt(2)
-"""Error of a difference over that of one value, the previous one being known as well.
-
-The error in the previous verdict may itself be one of a difference; taken over, errors would grow without end.
-"""
 
 
 def limits_of(ctx: VerifyContext, check: str) -> dict[str, Limit | None]:

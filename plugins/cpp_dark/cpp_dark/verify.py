@@ -12,11 +12,11 @@ from cpp_dark.level_checks import exposure_checks
 from cpp_dark.product import Dark
 from cpp_dark.rate_checks import PENALTY, rate_checks
 from cpp_dark.residual import Judge, live_amplifiers
-from cpp_dark.structure import CHECKS as STRUCTURE_CHECKS
-from cpp_dark.structure import Structure
 from cpp_dark.time_trend import TimeTrend
 from cpp_framework.model import AmplifierStatus, Check, Level, VerifyContext
+from cpp_framework.stats import Structure, profiles
 
+STRUCTURE_CHECKS = ("D3_columns", "D3_rows", "D3_blocks")
 FROM_RESIDUALS = ("D1_level", "D2_noise", *STRUCTURE_CHECKS, TAIL)
 
 
@@ -40,13 +40,13 @@ def verify(product: Dark, ctx: VerifyContext) -> Iterator[Check]:
         yield from _all_dead(product, ctx)
         return
     judge = Judge(product, ctx)
-    structure, halves = Structure(), Halves(product, ctx, judge)
+    structure, halves = Structure(STRUCTURE_CHECKS), Halves(product, ctx, judge)
     trend, tail = TimeTrend(product, ctx, judge), Tail(product, ctx)
     judged: set[str] = set()
     for frame in ctx.residuals():
         for one in judge.residuals(frame):
             judged.add(one.amplifier.name)
-            structure.add(one)
+            structure.add(one.amplifier.name, one.values, profiles(one.values), one.moments.std, one.noise)
             trend.add(one)
             tail.add(one)
             yield from exposure_checks(one, product, ctx)

@@ -1,4 +1,4 @@
-"""Structure that is left in the residuals (D3): column and row profiles, and block means, against white noise."""
+"""Structure that is left in residuals: column and row profiles, and block means, against white noise."""
 
 from __future__ import annotations
 
@@ -9,13 +9,21 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from cpp_dark.limits import GROWTH, TWO_VALUES, limits_of
-from cpp_dark.residual import AmplifierResidual
-from cpp_framework.model import Check, Level, Limit, VerifyContext
-from cpp_framework.stats import FrameNoise, block_means, profiles
+from cpp_framework.model.check import Check, Level, Limit
+from cpp_framework.model.context import VerifyContext
+from cpp_framework.stats.frame_noise import FrameNoise
+from cpp_framework.stats.robust import Profiles, block_means
 
 BLOCK = 16
-CHECKS = ("D3_columns", "D3_rows", "D3_blocks")
+
+GROWTH = 2.0
+"""Structure may grow by this factor against the previous verdict."""
+
+TWO_VALUES = math.sqrt(2)
+"""Error of a difference over that of one value, the previous one being known as well.
+
+The error in the previous verdict may itself be one of a difference; taken over, errors would grow without end.
+"""
 
 
 @dataclass(frozen=True)
@@ -29,19 +37,38 @@ class _Ratio:
 
 @dataclass
 class Structure:
-    """Gathers the ratios of all exposures; the checks speak of their median in each amplifier."""
+    """Gathers the ratios of all exposures; the checks speak of their median in each amplifier.
 
+    ``names`` are those of the checks of columns, rows and blocks.
+    """
+
+    names: tuple[str, str, str]
     ratios: dict[tuple[str, str], list[_Ratio]] = field(default_factory=dict)
 
-    def add(self, one: AmplifierResidual) -> None:
-        """Take in one amplifier of one exposure."""
-        for check, ratio in zip(CHECKS, _ratios(one), strict=True):
-            found = self.ratios.setdefault((check, one.amplifier.name), [])
+    def add(
+        self, amplifier: str, values: NDArray[np.float32], profiles: Profiles, std: float, noise: FrameNoise
+    ) -> None:
+        """Take in one amplifier of one exposure.
+
+        Parameters
+        ----------
+        amplifier : str
+        values : float32 ``[y, x]``
+            Its residual, in readout orientation.
+        profiles : Profiles
+            Column and row means of it.
+        std : float
+            Standard deviation of a pixel, without hits.
+        noise : FrameNoise
+            What noise to expect.
+        """
+        for check, ratio in zip(self.names, _ratios(values, profiles, std, noise), strict=True):
+            found = self.ratios.setdefault((check, amplifier), [])
             if math.isfinite(ratio.value):
                 found.append(ratio)
 
     def checks(self, ctx: VerifyContext) -> Iterator[Check]:
-        """D3 per amplifier: a report, and a failure if structure grew against the previous verdict."""
+        """A report per amplifier, and a failure if structure grew against the previous verdict."""
         for (check, amplifier), ratios in self.ratios.items():
             if ratios:
                 yield _check(check, amplifier, ratios, ctx)
@@ -55,11 +82,11 @@ def _check(name: str, amplifier: str, ratios: list[_Ratio], ctx: VerifyContext) 
     # The median of n Gaussian numbers scatters √(π/2) as much as their mean.
     error = float(np.median([ratio.error for ratio in ratios])) * math.sqrt(math.pi / 2 / len(ratios))
     expected = float(np.median([ratio.expected for ratio in ratios]))
-    limits = limits_of(ctx, name)
+    fail, warn = ctx.limits.of(name)
     reason = f"median of {len(ratios)} exposures; reported, no previous verdict to compare with"
-    previous = _previous(name, amplifier, ctx)
-    if previous is not None and limits["fail"] is None:
-        limits["fail"] = Limit(high=GROWTH * previous.value)
+    previous = ctx.previous_check(name, amplifier)
+    if previous is not None and fail is None:
+        fail = Limit(high=GROWTH * previous.value)
         expected, error = previous.value, TWO_VALUES * error
         reason = f"median of {len(ratios)} exposures; {previous.value:.3g} in the previous verdict"
     return Check(
@@ -72,29 +99,21 @@ def _check(name: str, amplifier: str, ratios: list[_Ratio], ctx: VerifyContext) 
         unit="1",
         expected=expected,
         reason=reason,
-        **limits,
+        fail=fail,
+        warn=warn,
     )
 
 
-def _previous(name: str, amplifier: str, ctx: VerifyContext) -> Check | None:
-    """The same check in the verdict of the product this one would replace."""
-    if ctx.previous_verdict is None:
-        return None
-    for check in ctx.previous_verdict.checks:
-        if (check.name, check.amplifier) == (name, amplifier) and math.isfinite(check.value):
-            return check
-    return None
-
-
-def _ratios(one: AmplifierResidual) -> tuple[_Ratio, _Ratio, _Ratio]:
+def _ratios(
+    values: NDArray[np.float32], profile: Profiles, std: float, noise: FrameNoise
+) -> tuple[_Ratio, _Ratio, _Ratio]:
     """Columns and rows as ratios of standard deviations, blocks as reduced χ².
 
     What a row shares is the same in the means of all columns, so it does not scatter them; and the other way round.
     """
-    rows, columns = one.values.shape
-    variance, noise = one.moments.std**2, one.noise
-    profile = profiles(one.values)
-    means, counts = block_means(one.values, BLOCK)
+    rows, columns = values.shape
+    variance = std**2
+    means, counts = block_means(values, BLOCK)
     return (
         _root(
             _reduced_chi2(profile.columns, profile.column_counts, variance),
@@ -119,8 +138,9 @@ def _blocks(chi2: float, noise: FrameNoise, shape: tuple[int, ...]) -> _Ratio:
     """Row noise has as many independent values as there are rows of blocks, column noise as there are columns."""
     number = max(shape[0] * shape[1], 2)
     expected, error = noise.pixel, 2 * noise.pixel**2 / (number - 1)
-    for variance, n in ((noise.row, max(shape[0], 2)), (noise.column, max(shape[1], 2))):
-        part = BLOCK * variance * (1 - 1 / n) / (1 - 1 / number)
+    shared = max(noise.row_length / BLOCK, 1.0)
+    for variance, n in ((noise.of_rows(BLOCK), max(shape[0] / shared, 2)), (noise.column / BLOCK, max(shape[1], 2))):
+        part = BLOCK**2 * variance * (1 - 1 / n) / (1 - 1 / number)
         expected += part
         error += 2 * part**2 / (n - 1)
     return _Ratio(chi2, expected / noise.total, chi2 * math.sqrt(error) / expected)
